@@ -1,0 +1,84 @@
+"""Names that last: event ids, source keys, pseudonyms, the chain.
+
+- event id: 128 random bits made at the first durable write; survives renumbering.
+- source key: (device, device_epoch, record_no) where the device numbers its own records. The same key with the
+  same fingerprint is a repeat; with another it is a conflict.
+- ref: first 16 bytes of HMAC-SHA256(campus key, normal form) of a card number or person number. The raw number
+  does not leave the function that makes the ref.
+- chain: first 16 bytes of SHA-256(previous chain + SHA-256(stored bytes)). It covers the hash, so that a body can
+  be blanked (retention, erasure) and the chain still be checked.
+"""
+
+import hashlib
+import hmac
+import re
+from typing import Annotated, Final
+
+import msgspec
+
+EventId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+Epoch = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+Chain = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+Ref = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+
+CHAIN_START: Final = bytes(16)
+_UID = re.compile(r"(?:[0-9A-F]{2}){3,10}\Z")
+
+
+def record_hash(body: bytes) -> bytes:
+    """SHA-256 of the stored bytes of a record, 32 bytes."""
+    return hashlib.sha256(body).digest()
+
+
+def chain_next(previous: bytes, body_hash: bytes) -> bytes:
+    """The chain after one more record. previous: 16 bytes; body_hash: 32 bytes. Returns 16 bytes."""
+    return hashlib.sha256(previous + body_hash).digest()[:16]
+
+
+def derived_id(*parts: str | int) -> str:
+    """An event id for a fact that follows from others, equal whenever it is computed again. 32 hex digits."""
+    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:32]
+
+
+class SourceKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A device's own number for a record. epoch counts restarts of the device's index, from 0."""
+
+    record_no: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    epoch: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 0
+
+
+class Pseudonymiser:
+    """Turns numbers of people and cards into refs with the campus key. Prints as nothing."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, campus_key: bytes) -> None:
+        """campus_key: at least 16 random bytes, the same on every box of one campus."""
+        if len(campus_key) < 16:
+            raise ValueError("campus key must have at least 16 bytes")
+        self._key = campus_key
+
+    def __repr__(self) -> str:
+        """Never the key."""
+        return "Pseudonymiser(…)"
+
+    def ref(self, domain: str, normal_form: str) -> str:
+        """The ref of a number. domain keeps a card `17` apart from a person `17`. 32 hex digits."""
+        message = f"{domain}\x1f{normal_form}".encode()
+        return hmac.new(self._key, message, hashlib.sha256).hexdigest()[:32]
+
+
+def card_normal_form(uid: bytes, technology: str) -> str:
+    """UID as upper hex in air order, its length in bits, the technology: `04A1B2C3/32/iso14443a`.
+
+    uid: 3 to 10 bytes, first byte as first sent over the air. Raises ValueError outside that.
+    """
+    text = uid.hex().upper()
+    if not _UID.match(text):
+        raise ValueError(f"card number of {len(uid)} bytes; expected 3 to 10")
+    return f"{text}/{len(uid) * 8}/{technology}"
+
+
+def tail(text: str) -> str:
+    """The last four characters, which is all of a card number that is ever printed."""
+    return text[-4:]

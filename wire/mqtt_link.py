@@ -1,0 +1,349 @@
+"""One MQTT connection, paho driven by the asyncio loop: no thread, no re-sending, no hidden queue.
+
+Is: a connection that lives once. `MqttLink.connect` dials a broker and returns when the CONNACK is in; messages are
+handed to one callback; `publish` returns when the broker has answered; when the connection ends `closed` is set with
+the cause and the object is done for. Whoever wants another connection makes another link, so that paho never re-sends
+on its own.
+
+Is not: a store, a reconnect loop (see each caller's supervisor) or a judge of meaning.
+
+With manual_ack the broker is told PUBACK only when the caller calls `ack`; a QoS 1 message that was not acknowledged
+comes again after the reconnect of a persistent session.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Self
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+
+class LinkError(OSError):
+    """The broker could not be reached, refused us, or went away. The text names broker and cause."""
+
+
+class LinkRefused(LinkError):
+    """The broker answered and said no (bad password, not authorised). Trying at once again is pointless."""
+
+
+class Message(NamedTuple):
+    """One message from the broker. token goes back to `MqttLink.ack`."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    token: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerAddress:
+    """Where a broker is and how to enter. The password never appears in repr."""
+
+    host: str = "127.0.0.1"
+    port: int = 1883
+    username: str = ""
+    password: str = field(default="", repr=False)
+    tls_ca: Path | None = None
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+MISC_INTERVAL_S: Final = 1.0
+_OUT_OF_WINDOW: Final = 1000
+
+
+class MqttLink:
+    """One live connection to a broker. Make it with `connect`."""
+
+    def __init__(self, client: paho.Client, address: BrokerAddress, on_message: Callable[[Message], None]) -> None:
+        """Not for callers; see `connect`."""
+        self._client = client
+        self._address = address
+        self._on_message = on_message
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._connected: asyncio.Future[None] = self._loop.create_future()
+        self._published: dict[int, asyncio.Future[None]] = {}
+        self._subscribed: dict[int, asyncio.Future[None]] = {}
+        self._misc: asyncio.TimerHandle | None = None
+        self._cause: Exception | None = None
+        self._numbers = itertools.count(1)
+        self.closed = asyncio.Event()
+        self.session_present = False
+
+    @classmethod
+    async def connect(
+        cls,
+        address: BrokerAddress,
+        on_message: Callable[[Message], None],
+        *,
+        client_id: str,
+        version: int = 5,
+        clean: bool = True,
+        manual_ack: bool = False,
+        keepalive_s: int = 30,
+        receive_maximum: int = 1000,
+        timeout_s: float = 10.0,
+        will: tuple[str, bytes, int] | None = None,
+    ) -> Self:
+        """Dial, and return when the broker has accepted. Raises LinkError or LinkRefused.
+
+        version: 4 (MQTT 3.1.1) or 5. clean False keeps the broker's session for client_id over disconnects.
+        receive_maximum: QoS 1 messages the broker may have unacknowledged towards us (MQTT 5 only).
+        on_message is called in the loop; an exception in it ends the link with that cause.
+        """
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            protocol=MQTTProtocolVersion.MQTTv5 if version == 5 else MQTTProtocolVersion.MQTTv311,
+            clean_session=clean if version == 4 else None,
+            manual_ack=manual_ack,
+            reconnect_on_failure=False,
+        )
+        client.max_inflight_messages_set(_OUT_OF_WINDOW)
+        if address.username:
+            client.username_pw_set(address.username, address.password)
+        if address.tls_ca is not None:
+            client.tls_set(
+                ca_certs=str(address.tls_ca),
+                certfile=str(address.tls_certificate) if address.tls_certificate else None,
+                keyfile=str(address.tls_key) if address.tls_key else None,
+            )
+        if will is not None:
+            client.will_set(will[0], will[1], qos=will[2])
+        link = cls(client, address, on_message)
+        link._install()
+        try:
+            async with asyncio.timeout(timeout_s):
+                # The dial itself blocks inside paho; it is kept off the loop, with a bound of its own.
+                client.connect_timeout = timeout_s
+                await link._loop.run_in_executor(None, lambda: link._dial(version, clean, keepalive_s, receive_maximum))
+                await link._connected
+        except (OSError, TimeoutError) as error:
+            link._end(error)
+            if isinstance(error, LinkError):
+                raise
+            cause = "no answer in time" if isinstance(error, TimeoutError) else str(error)
+            raise LinkError(f"MQTT broker {address}: {cause}") from error
+        except asyncio.CancelledError:
+            link._end(LinkError("cancelled"))
+            raise
+        return link
+
+    def _dial(self, version: int, clean: bool, keepalive_s: int, receive_maximum: int) -> None:  # noqa: FBT001
+        properties = None
+        if version == 5:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
+            properties.ReceiveMaximum = receive_maximum
+            if not clean:
+                properties.SessionExpiryInterval = 0xFFFFFFFF
+        self._client.connect(
+            self._address.host,
+            self._address.port,
+            keepalive=keepalive_s,
+            clean_start=clean if version == 5 else paho.MQTT_CLEAN_START_FIRST_ONLY,
+            properties=properties,
+        )
+
+    # --- what callers use -----------------------------------------------------------------------------
+
+    @property
+    def cause(self) -> Exception | None:
+        """Why the link ended, once `closed` is set."""
+        return self._cause
+
+    async def subscribe(self, *filters: str, qos: int = 1) -> None:
+        """Subscribe and wait for the broker's grant. Raises LinkRefused when a filter is refused."""
+        result, mid = self._client.subscribe([(name, qos) for name in filters])
+        if result != paho.MQTT_ERR_SUCCESS or mid is None:
+            raise self._gone()
+        waiter = self._subscribed[mid] = self._loop.create_future()
+        await waiter
+
+    def send(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> asyncio.Future[None]:
+        """Hand a message to the socket; the future ends when the broker has answered (QoS 0: at once).
+
+        The future raises LinkRefused when an MQTT 5 broker refuses the message, LinkError when the link ends first.
+        """
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        if self.closed.is_set():
+            waiter.set_exception(self._gone())
+            return waiter
+        info = self._client.publish(topic, payload, qos=qos, retain=retain)
+        if info.rc != paho.MQTT_ERR_SUCCESS:
+            waiter.set_exception(self._gone())
+        elif qos == 0:
+            waiter.set_result(None)
+        else:
+            self._published[info.mid] = waiter
+        return waiter
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
+        """Send and wait for the broker's answer. Raises as `send`."""
+        await self.send(topic, payload, qos=qos, retain=retain)
+
+    def ack(self, message: Message) -> None:
+        """Tell the broker PUBACK for a message received with manual_ack. After the link's end this does nothing:
+        the broker sends the message again in the next session.
+        """
+        if not self.closed.is_set() and message.qos > 0:
+            self._client.ack(message.token, message.qos)
+
+    def unsent(self) -> bool:
+        """Whether the socket still has bytes to write."""
+        return bool(self._client.want_write())
+
+    async def close(self) -> None:
+        """Say goodbye and end. The will is not published."""
+        if not self.closed.is_set():
+            with contextlib.suppress(OSError):
+                self._client.disconnect()
+                self._client.loop_write()
+            self._end(LinkError("closed by us"))
+
+    # --- paho in the loop -----------------------------------------------------------------------------
+
+    def _install(self) -> None:
+        client = self._client
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_paho_message
+        client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        client.on_socket_open = lambda _c, _u, sock: self._in_loop(self._watch, sock)
+        client.on_socket_close = lambda _c, _u, sock: self._in_loop(self._unwatch, sock)
+        client.on_socket_register_write = lambda _c, _u, sock: self._in_loop(self._want_write, sock)
+        client.on_socket_unregister_write = lambda _c, _u, sock: self._in_loop(self._unwant_write, sock)
+
+    def _in_loop(self, function: Callable[[Any], None], sock: Any) -> None:  # noqa: ANN401  paho's own type is loose
+        # Only the dial runs in another thread; waking the loop through its pipe for every message would be dear.
+        if threading.get_ident() == self._thread:
+            function(sock)
+        else:
+            self._loop.call_soon_threadsafe(function, sock)
+
+    def _watch(self, sock: Any) -> None:  # noqa: ANN401
+        if self.closed.is_set() or sock.fileno() < 0:
+            return
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._loop.add_reader(sock, self._readable)
+        self._tick()
+
+    def _unwatch(self, sock: Any) -> None:  # noqa: ANN401
+        if sock.fileno() >= 0:
+            self._loop.remove_reader(sock)
+            self._loop.remove_writer(sock)
+
+    def _want_write(self, sock: Any) -> None:  # noqa: ANN401
+        if not self.closed.is_set() and sock.fileno() >= 0:
+            self._loop.add_writer(sock, self._writable)
+
+    def _unwant_write(self, sock: Any) -> None:  # noqa: ANN401
+        if sock.fileno() >= 0:
+            self._loop.remove_writer(sock)
+
+    def _readable(self) -> None:
+        # An exception from the caller's callback ends this link and is kept as its cause: silence would be worse.
+        try:
+            result = self._client.loop_read()
+        except Exception as error:  # noqa: BLE001
+            self._end(error)
+            return
+        if result != paho.MQTT_ERR_SUCCESS:
+            self._end(LinkError(f"MQTT broker {self._address}: {paho.error_string(result)}"))
+
+    def _writable(self) -> None:
+        result = self._client.loop_write()
+        if result != paho.MQTT_ERR_SUCCESS:
+            self._end(LinkError(f"MQTT broker {self._address}: {paho.error_string(result)}"))
+
+    def _tick(self) -> None:
+        if self.closed.is_set():
+            return
+        result = self._client.loop_misc()
+        if result != paho.MQTT_ERR_SUCCESS:
+            self._end(LinkError(f"MQTT broker {self._address}: {paho.error_string(result)}"))
+            return
+        self._misc = self._loop.call_later(MISC_INTERVAL_S, self._tick)
+
+    def _on_connect(
+        self, _client: paho.Client, _data: object, flags: paho.ConnectFlags, reason: ReasonCode, _p: object
+    ) -> None:
+        if self._connected.done():
+            return
+        if reason.is_failure:
+            self._connected.set_exception(LinkRefused(f"MQTT broker {self._address} refused us: {reason}"))
+        else:
+            self.session_present = flags.session_present
+            self._connected.set_result(None)
+
+    def _on_disconnect(
+        self, _client: paho.Client, _data: object, _flags: object, reason: ReasonCode, _p: object
+    ) -> None:
+        if not self.closed.is_set():
+            self._loop.call_soon_threadsafe(
+                self._end, LinkError(f"MQTT broker {self._address} ended the connection: {reason}")
+            )
+
+    def _on_paho_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+        self._on_message(Message(message.topic, bytes(message.payload), message.qos, message.retain, message.mid))
+
+    def _on_publish(self, _client: paho.Client, _data: object, mid: int, reason: ReasonCode, _p: object) -> None:
+        waiter = self._published.pop(mid, None)
+        if waiter is None or waiter.done():
+            return
+        if reason.is_failure:
+            waiter.set_exception(LinkRefused(f"MQTT broker {self._address} refused a message: {reason}"))
+        else:
+            waiter.set_result(None)
+
+    def _on_subscribe(
+        self, _client: paho.Client, _data: object, mid: int, reasons: list[ReasonCode], _p: object
+    ) -> None:
+        waiter = self._subscribed.pop(mid, None)
+        if waiter is None or waiter.done():
+            return
+        refused = [str(reason) for reason in reasons if reason.is_failure]
+        if refused:
+            waiter.set_exception(LinkRefused(f"MQTT broker {self._address} refused a subscription: {refused[0]}"))
+        else:
+            waiter.set_result(None)
+
+    def _gone(self) -> LinkError:
+        return LinkError(f"MQTT broker {self._address}: link is down ({self._cause})")
+
+    def _end(self, cause: Exception) -> None:
+        if self.closed.is_set():
+            return
+        self._cause = cause
+        self.closed.set()
+        if self._misc is not None:
+            self._misc.cancel()
+        sock = self._client.socket()
+        if sock is not None:
+            self._unwatch(sock)
+            # paho closes its socket only inside its own error paths; this one ends by our decision.
+            with contextlib.suppress(OSError):
+                sock.close()
+        waiters = [*self._published.values(), *self._subscribed.values(), self._connected]
+        self._published.clear()
+        self._subscribed.clear()
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_exception(self._gone())
+                # A waiter that nobody awaits any more must not complain at its end.
+                waiter.exception()
