@@ -1,0 +1,178 @@
+"""The one append point: stamp, name, group commit.
+
+Channels hand over drafts and wait; when `accept` returns, the records are on disk (`synchronous=FULL`) and the device
+may be told "got it". Drafts of all channels that arrive within 20 ms share one commit, or 64 records, whichever comes
+first; alarms and money do not wait for company. At most 1,024 records wait here; beyond that channels wait in `accept`
+(their devices keep what they have not been told about).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from edge_agent.draft import Draft
+from edge_agent.outbox import Appended, Entry, Fate
+from edge_agent.wakeup import Signal
+from wire.clock import Clock, Stamp
+from wire.records import check_owner, encode_record, record_lane
+from wire.topics import Lane
+
+GROUP_RECORDS: Final = 64
+GROUP_LINGER_S: Final = 0.020
+WAITING_MAX: Final = 1024
+_AT_ONCE: Final = frozenset({Lane.A, Lane.M})
+
+
+class Appender(Protocol):
+    """The outbox, as far as intake knows it."""
+
+    async def append(self, entries: Sequence[Entry]) -> list[Appended]:
+        """One transaction; see edge_agent.outbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    entries: list[Entry]
+    done: asyncio.Future[list[Appended]]
+
+
+class IntakeClosedError(RuntimeError):
+    """The box is stopping, or its disk has failed; nothing was accepted."""
+
+
+class Intake:
+    """See the module. `run` does the commits; `accept` may be called from any task of the loop."""
+
+    def __init__(
+        self,
+        outbox: Appender,
+        *,
+        edge: str,
+        clock: Clock,
+        random: Callable[[int], bytes],
+        appended: Callable[[set[Lane]], None],
+    ) -> None:
+        """appended: told after each commit which lanes grew; the uplink listens."""
+        self._outbox = outbox
+        self._edge = edge
+        self._clock = clock
+        self._random = random
+        self._appended = appended
+        self._queue: deque[_Waiting] = deque()
+        self._waiting = 0
+        self._at_once = False
+        self._grown = Signal()
+        self._room = asyncio.Event()
+        self._closed = False
+        self.committed_groups = 0
+        self.refused_records = 0
+
+    async def accept(self, drafts: Sequence[Draft], received: Stamp | None = None) -> list[Appended]:
+        """Commit drafts together and say what became of each, in order.
+
+        received: when the bytes arrived, if earlier than now. Raises wire.errors.Malformed (or UnknownTopic) when a
+        draft breaks a limit, before anything is stored; IntakeClosedError when the box stops.
+        """
+        stamp = received or self._clock.stamp()
+        entries = [self._entry(draft, stamp) for draft in drafts]
+        if not entries:
+            return []
+        while self._waiting >= WAITING_MAX and not self._closed:
+            self._room.clear()
+            await self._room.wait()
+        if self._closed:
+            raise IntakeClosedError("intake is closed")
+        waiting = _Waiting(entries, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        self._waiting += len(entries)
+        if not _AT_ONCE.isdisjoint(record_lane(entry.record) for entry in entries):
+            self._at_once = True
+        self._grown.tell()
+        return await asyncio.shield(waiting.done)
+
+    async def run(self) -> None:
+        """Commit groups until cancelled. An error of the outbox ends it: what cannot be stored must not be promised."""
+        try:
+            while True:
+                await self._company()
+                await self._commit(self._take())
+        finally:
+            self._close()
+
+    async def finish(self) -> None:
+        """Commit what is still waiting, then accept nothing more."""
+        self._closed = True
+        while self._queue:
+            await self._commit(self._take())
+        self._close()
+
+    @property
+    def waiting(self) -> int:
+        """Records accepted into memory and not yet committed."""
+        return self._waiting
+
+    def _entry(self, draft: Draft, stamp: Stamp) -> Entry:
+        record = draft.stamped(self._random(16).hex(), stamp)
+        check_owner(record, self._edge)
+        record_lane(record)
+        return Entry(record, encode_record(record))
+
+    async def _company(self) -> None:
+        while not self._queue:
+            await self._grown.wait()
+        until_s = asyncio.get_running_loop().time() + GROUP_LINGER_S
+        while self._waiting < GROUP_RECORDS and not self._at_once:
+            left_s = until_s - asyncio.get_running_loop().time()
+            if left_s <= 0:
+                return
+            await self._grown.wait(left_s)
+
+    def _take(self) -> list[_Waiting]:
+        group: list[_Waiting] = []
+        count = 0
+        while self._queue and count < GROUP_RECORDS:
+            waiting = self._queue.popleft()
+            group.append(waiting)
+            count += len(waiting.entries)
+        if not self._queue:
+            self._at_once = False
+        return group
+
+    async def _commit(self, group: list[_Waiting]) -> None:
+        entries = [entry for waiting in group for entry in waiting.entries]
+        try:
+            results = await self._outbox.append(entries)
+        except BaseException as error:
+            for waiting in group:
+                if not waiting.done.done():
+                    waiting.done.set_exception(IntakeClosedError(f"not stored: {error}"))
+                    waiting.done.exception()
+            raise
+        finally:
+            self._waiting -= len(entries)
+            self._room.set()
+        self.committed_groups += 1
+        self._answer(group, results)
+
+    def _answer(self, group: list[_Waiting], results: list[Appended]) -> None:
+        at = 0
+        for waiting in group:
+            part = results[at : at + len(waiting.entries)]
+            at += len(waiting.entries)
+            if not waiting.done.done():
+                waiting.done.set_result(part)
+        self.refused_records += sum(result.fate is Fate.REFUSED for result in results)
+        grown = {result.lane for result in results if result.seq}
+        if grown:
+            self._appended(grown)
+
+    def _close(self) -> None:
+        self._closed = True
+        self._room.set()
+        for waiting in self._queue:
+            if not waiting.done.done():
+                waiting.done.set_exception(IntakeClosedError("intake is closed"))
+                waiting.done.exception()
+        self._queue.clear()

@@ -1,0 +1,127 @@
+"""Keeps a channel or the uplink going: restart with full-jitter backoff, two log lines per outage.
+
+A part that ends with a link or device error is restarted after a pause drawn from 0 to a bound that doubles from 1 s
+to 60 s; the bound falls back when the part has reported itself up. Anything else is our bug: one traceback, a counter,
+restart with backoff, and after three in ten minutes the part is parked, because a box with one part missing is worth
+more than a box that burns its card with tracebacks.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+log = logging.getLogger(__name__)
+
+WAIT_S_MIN: Final = 1.0
+WAIT_S_MAX: Final = 60.0
+BUGS_MAX: Final = 3
+BUGS_WITHIN_S: Final = 600.0
+PARKED_S: Final = 600.0
+
+
+class State(StrEnum):
+    """What a supervised part is doing."""
+
+    STARTING = "starting"
+    UP = "up"
+    DOWN = "down"
+    PARKED = "parked"
+
+
+class RefusedError(Exception):
+    """The other side said no; raised by a part to be restarted only after the longest wait."""
+
+
+@dataclass(slots=True)
+class PartHealth:
+    """Counters of one part, read by health."""
+
+    name: str
+    state: State = State.STARTING
+    restarts: int = 0
+    bugs: int = 0
+    down_since_s: float | None = None
+    cause: str = ""
+
+
+class Supervisor:
+    """Runs one part for ever. The part calls `up()` once it really works."""
+
+    def __init__(
+        self,
+        name: str,
+        run: Callable[["Supervisor"], Awaitable[None]],
+        *,
+        chance: Callable[[], float],
+        outages: tuple[type[BaseException], ...] = (OSError, TimeoutError),
+    ) -> None:
+        """chance: uniform in [0, 1). outages: what counts as the world's fault, not ours."""
+        self.health = PartHealth(name)
+        self._run = run
+        self._chance = chance
+        self._outages = outages
+        self._bound_s = WAIT_S_MIN
+        self._attempts = 0
+        self._bug_times: deque[float] = deque(maxlen=BUGS_MAX)
+
+    def up(self) -> None:
+        """The part works now."""
+        health = self.health
+        now = asyncio.get_running_loop().time()
+        if health.down_since_s is not None:
+            log.info(
+                "part up",
+                extra={
+                    "part": health.name,
+                    "down_for_s": round(now - health.down_since_s, 1),
+                    "attempts": self._attempts,
+                },
+            )
+        health.state, health.down_since_s, health.cause = State.UP, None, ""
+        self._bound_s, self._attempts = WAIT_S_MIN, 0
+
+    async def run(self) -> None:
+        """For a TaskGroup; ends only by cancellation."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                await self._run(self)
+                error: BaseException = ConnectionError("ended")
+                wait_s = self._outage(loop.time(), error)
+            except RefusedError as refused:
+                self._outage(loop.time(), refused)
+                wait_s = WAIT_S_MAX
+            except self._outages as outage:
+                wait_s = self._outage(loop.time(), outage)
+            except Exception as bug:
+                log.exception("part failed; this is a bug of ours", extra={"part": self.health.name})
+                wait_s = self._bug(loop.time(), bug)
+            self.health.restarts += 1
+            await asyncio.sleep(wait_s)
+
+    def _outage(self, now: float, cause: BaseException) -> float:
+        wait_s = self._chance() * self._bound_s
+        self._bound_s = min(self._bound_s * 2, WAIT_S_MAX)
+        self._attempts += 1
+        if self.health.down_since_s is None:
+            self.health.down_since_s = now
+            log.warning(
+                "part down", extra={"part": self.health.name, "cause": str(cause), "retry_in_s": round(wait_s, 1)}
+            )
+        self.health.state, self.health.cause = State.DOWN, str(cause)
+        return wait_s
+
+    def _bug(self, now: float, cause: BaseException) -> float:
+        self.health.bugs += 1
+        self.health.cause = type(cause).__name__
+        self._bug_times.append(now)
+        if len(self._bug_times) == BUGS_MAX and now - self._bug_times[0] < BUGS_WITHIN_S:
+            self.health.state = State.PARKED
+            log.error("part parked", extra={"part": self.health.name, "for_s": PARKED_S})
+            self._bug_times.clear()
+            return PARKED_S
+        return max(self._outage(now, cause), WAIT_S_MIN)

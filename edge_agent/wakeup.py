@@ -1,0 +1,22 @@
+"""A wake-up that cannot be lost: many tellers, one waiter, no queue."""
+
+import asyncio
+import contextlib
+
+
+class Signal:
+    """`tell` wakes the waiter now or makes its next `wait` return at once."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def tell(self) -> None:
+        """Wake the waiter."""
+        self._event.set()
+
+    async def wait(self, timeout_s: float | None = None) -> None:
+        """Return when told, or after timeout_s; forgets what it was told."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._event.wait()
+        self._event.clear()
