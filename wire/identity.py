@@ -41,10 +41,33 @@ def derived_id(*parts: str | int) -> str:
 
 
 class SourceKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A device's own number for a record. epoch counts restarts of the device's index, from 0."""
+    """A device's own number for a record. epoch counts restarts of the device's index, from 0.
+
+    A device that counts its kinds of records apart has several spaces of numbers, see `source_no`. Each space grows
+    and restarts for itself, so a restart is looked for within one space only.
+    """
 
     record_no: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     epoch: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 0
+
+
+SOURCE_SPACE_SHIFT: Final = 48
+SOURCE_SPACES_MAX: Final = 1 << 14
+
+
+def source_no(number: int, space: int = 0) -> int:
+    """The record_no of a device's number within one of its spaces: the space in the bits from 48 up.
+
+    number: 0 <= number < 2**48; space: 0 <= space < 2**14. Raises ValueError outside these.
+    """
+    if not (0 <= number < 1 << SOURCE_SPACE_SHIFT and 0 <= space < SOURCE_SPACES_MAX):
+        raise ValueError(f"record number {number} in space {space}")
+    return space << SOURCE_SPACE_SHIFT | number
+
+
+def source_space(record_no: int) -> int:
+    """The space of numbers a record_no belongs to."""
+    return record_no >> SOURCE_SPACE_SHIFT
 
 
 class Pseudonymiser:
