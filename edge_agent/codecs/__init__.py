@@ -1,0 +1,78 @@
+"""Codecs: pure functions from bytes to messages and back. No socket, no clock, no task, no chance.
+
+A protocol is one module here whose name is that of the protocol in profile and settings; it exposes `SPEC`. Three
+outcomes only: messages, a `Discard` that says why the bytes made no sense, or nothing (not for us). No input, however
+odd, raises.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Final, NamedTuple
+
+from edge_agent.message import Discard, Message
+from wire.topics import is_name
+
+
+class Sign(StrEnum):
+    """What a message says of its device's life."""
+
+    ALIVE = "alive"
+    GONE = "gone"
+    NONE = "none"
+
+
+class Decoded(NamedTuple):
+    """What came from one device. address: the id it goes by in its protocol; empty when that cannot be read."""
+
+    address: str
+    content: Message | Discard
+
+
+class Downlink(NamedTuple):
+    """One MQTT message to a device."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MqttCodec:
+    """What the MQTT channel must know of a protocol; all of them pure.
+
+    topic_prefix: the devices' factory setting. subscriptions: prefix -> topic filters. decode: prefix, topic, payload
+    (at most payload_bytes_max) -> what it holds. acknowledgements: prefix, address, message -> what the device is told
+    once the message is committed, empty when it expects nothing. records: the kinds that must become a record or be
+    quarantined; messages of other kinds only keep the conversation going. signs: kinds that say more than "alive".
+    """
+
+    protocol: str
+    topic_prefix: str
+    payload_bytes_max: int
+    subscriptions: Callable[[str], Sequence[str]]
+    decode: Callable[[str, str, bytes], Sequence[Decoded]]
+    acknowledgements: Callable[[str, str, Message], Sequence[Downlink]]
+    records: frozenset[str]
+    signs: dict[str, Sign]
+
+
+# A device's own text for an id or an enumeration: no blank and nothing but ASCII, so that no name of a person fits.
+TOKEN_LENGTH_MAX: Final = 64
+
+
+def is_token(text: str) -> bool:
+    """Whether text may pass as a device's id or an enumeration value."""
+    return 0 < len(text) <= TOKEN_LENGTH_MAX and text.isascii() and text.replace("-", "").replace("_", "").isalnum()
+
+
+def mqtt_codec(protocol: str) -> MqttCodec:
+    """The codec of an MQTT protocol. Raises LookupError when there is none."""
+    module = protocol.replace("-", "_")
+    if not is_name(protocol) or find_spec(f"{__name__}.{module}") is None:
+        raise LookupError(f"no codec for protocol {protocol!r}")
+    spec = getattr(import_module(f"{__name__}.{module}"), "SPEC", None)
+    if not isinstance(spec, MqttCodec):
+        raise LookupError(f"protocol {protocol!r} does not speak MQTT")  # noqa: TRY004  a name was looked up
+    return spec
