@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import itertools
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -82,6 +83,7 @@ class MqttLink:
         self._misc: asyncio.TimerHandle | None = None
         self._cause: Exception | None = None
         self._numbers = itertools.count(1)
+        self._paused = False
         self.closed = asyncio.Event()
         self.session_present = False
 
@@ -203,6 +205,25 @@ class MqttLink:
         if not self.closed.is_set() and message.qos > 0:
             self._client.ack(message.token, message.qos)
 
+    def pause(self) -> None:
+        """Stop reading: what comes waits in TCP, then in the broker. A handful of messages already read may still be
+        handed over. A pause of two keep-alives ends the link.
+        """
+        sock = self._client.socket()
+        if not self._paused and not self.closed.is_set() and sock is not None:
+            self._loop.remove_reader(sock)
+        self._paused = True
+
+    def resume(self) -> None:
+        """Read again."""
+        if not self._paused:
+            return
+        self._paused = False
+        sock = self._client.socket()
+        if not self.closed.is_set() and sock is not None and sock.fileno() >= 0:
+            self._loop.add_reader(sock, self._readable)
+            self._loop.call_soon(self._readable)
+
     def unsent(self) -> bool:
         """Whether the socket still has bytes to write."""
         return bool(self._client.want_write())
@@ -214,6 +235,10 @@ class MqttLink:
                 self._client.disconnect()
                 self._client.loop_write()
             self._end(LinkError("closed by us"))
+
+    def abort(self) -> None:
+        """End without goodbye, as a power cut does: the broker notices and publishes the will."""
+        self._end(LinkError("dropped by us"))
 
     # --- paho in the loop -----------------------------------------------------------------------------
 
@@ -257,6 +282,8 @@ class MqttLink:
             self._loop.remove_writer(sock)
 
     def _readable(self) -> None:
+        if self._paused or self.closed.is_set():
+            return
         # An exception from the caller's callback ends this link and is kept as its cause: silence would be worse.
         try:
             result = self._client.loop_read()
@@ -265,6 +292,11 @@ class MqttLink:
             return
         if result != paho.MQTT_ERR_SUCCESS:
             self._end(LinkError(f"MQTT broker {self._address}: {paho.error_string(result)}"))
+            return
+        # One TLS record may hold several packets; what the TLS layer has buffered never makes the socket readable.
+        sock = self._client.socket()
+        if isinstance(sock, ssl.SSLSocket) and sock.pending():
+            self._loop.call_soon(self._readable)
 
     def _writable(self) -> None:
         result = self._client.loop_write()
