@@ -1,0 +1,135 @@
+"""Holds what stands at rest against what was really produced.
+
+    lost        acknowledged to the device, or still held by it, and not at rest
+    duplicated  at rest more than once: every copy beyond the first counts
+    unexpected  at rest with a device's record number that no device ever produced
+
+A record that the device destroyed by itself may be at rest (it was sent before) or not; it is never lost. What was
+said only once is counted apart, by device, kind and time, and never lost either: `unheard` says how many of them came.
+
+A record is known by device, number and device time. The number alone would not do, because numbering begins again
+after a factory reset; the campus' own counting of such restarts is not consulted, because it is among the things that
+may be wrong.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from simulators.journal import Fate, Journal, Produced
+from wire.identity import source_no
+
+SYSTEMS = ("video", "access", "attendance", "broadcast", "payment", "biometrics", "one_card")
+EXAMPLES_MAX = 20
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFacts:
+    """How the campus knows a simulated device. spaces: series -> number space of `wire.identity.source_no`."""
+
+    device_id: str
+    device_class: str
+    systems: Collection[str]
+    spaces: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One event at rest. record_no: the device's own number, absent where it has none."""
+
+    event_id: str
+    device_id: str
+    device_time: str
+    record_no: int | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts as they stand in a report."""
+
+    produced: int = 0
+    stored: int = 0
+    lost: int = 0
+    duplicated: int = 0
+
+    def add(self, *, owed: bool, copies: int) -> None:
+        """One record. owed: it may not be missing. copies: how often it stands at rest."""
+        self.produced += 1
+        self.stored += min(copies, 1)
+        self.lost += owed and copies == 0
+        self.duplicated += max(0, copies - 1)
+
+
+class RecordName(NamedTuple):
+    """What two sides can agree on about a record."""
+
+    device_id: str
+    record_no: int
+    device_time: str
+
+
+@dataclass(slots=True)
+class Comparison:
+    """The outcome. lost_records, doubled_records, unexpected_records: the first few, for a person to look at."""
+
+    total: Tally = field(default_factory=Tally)
+    by_device_class: dict[str, Tally] = field(default_factory=dict)
+    by_system: dict[str, Tally] = field(default_factory=lambda: {system: Tally() for system in SYSTEMS})
+    unheard_produced: int = 0
+    unheard_stored: int = 0
+    unexpected: int = 0
+    destroyed: int = 0
+    lost_records: list[Produced] = field(default_factory=list)
+    doubled_records: list[Produced] = field(default_factory=list)
+    unexpected_records: list[RecordName] = field(default_factory=list)
+
+    @property
+    def exact(self) -> bool:
+        """Whether everything owed is at rest once, and nothing else."""
+        return self.total.lost == 0 and self.total.duplicated == 0 and self.unexpected == 0
+
+
+def compare(journal: Journal, stored: Iterable[Stored], devices: Mapping[str, DeviceFacts]) -> Comparison:
+    """Compare. devices: by the name the journal uses. Events of other devices are none of ours and passed over."""
+    ours = {facts.device_id for facts in devices.values()}
+    copies: dict[RecordName, set[str]] = {}
+    unnumbered: Counter[tuple[str, str]] = Counter()
+    for one in stored:
+        if one.device_id not in ours:
+            continue
+        if one.record_no is None:
+            unnumbered[one.device_id, one.device_time] += 1
+        else:
+            name = RecordName(one.device_id, one.record_no, one.device_time)
+            copies.setdefault(name, set()).add(one.event_id)
+    comparison = Comparison()
+    for facts in devices.values():
+        comparison.by_device_class.setdefault(facts.device_class, Tally())
+    for record in journal.records.values():
+        _count(comparison, record, devices[record.device], copies)
+    for said in journal.said:
+        comparison.unheard_produced += 1
+        place = devices[said.device].device_id, said.device_time
+        if unnumbered[place] > 0:
+            unnumbered[place] -= 1
+            comparison.unheard_stored += 1
+    comparison.unexpected = len(copies)
+    comparison.unexpected_records = list(copies)[:EXAMPLES_MAX]
+    return comparison
+
+
+def _count(comparison: Comparison, record: Produced, facts: DeviceFacts, copies: dict[RecordName, set[str]]) -> None:
+    record_no = source_no(record.key.number, facts.spaces[record.key.series])
+    name = RecordName(facts.device_id, record_no, record.device_time)
+    found = len(copies.pop(name, ()))
+    owed = record.fate is not Fate.DESTROYED
+    comparison.destroyed += not owed
+    tallies = [comparison.total, comparison.by_device_class[facts.device_class]]
+    tallies += [comparison.by_system[system] for system in facts.systems]
+    for tally in tallies:
+        tally.add(owed=owed, copies=found)
+    if owed and not found and len(comparison.lost_records) < EXAMPLES_MAX:
+        comparison.lost_records.append(record)
+    if found > 1 and len(comparison.doubled_records) < EXAMPLES_MAX:
+        comparison.doubled_records.append(record)

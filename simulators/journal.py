@@ -1,0 +1,173 @@
+"""The truth: what the simulated devices really produced, and what they were told about it.
+
+One JSON line per fact, appended and handed to the kernel before the record can be on the wire, so that the journal
+outlives the death of whoever writes it (not a power cut of the machine: no fsync, a demo is not a ledger). A torn last
+line, left by a death in the middle of a write, is ignored when read.
+
+    {"t":"record","device":"1026701","series":"rec","run":0,"no":4211,"time":"2026-09-01 07:55:10","who":17,
+     "status":"1","at_ns":…}
+    {"t":"acked",…key…}            the device was told that it may forget
+    {"t":"destroyed",…key…,"cause":"overwritten"}   the device lost it by itself before that
+    {"t":"said","device":…,"kind":"CardPush","time":…,"at_ns":…}      said once, kept by nobody
+    {"t":"garbage","device":…,"at_ns":…}
+
+The journal names people by index only; names and numbers never enter it.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from simulators.device import Destroyed, Kept, Moment, RecordKey
+
+FORMAT_LINE = {"t": "journal", "schema": 1}
+
+
+class Fate(StrEnum):
+    """How a record stands with its device."""
+
+    HELD = "held"
+    ACKED = "acked"
+    DESTROYED = "destroyed"
+
+
+@dataclass(slots=True)
+class Produced:
+    """One record of one device. at_ns: true wall time of its making."""
+
+    device: str
+    key: RecordKey
+    device_time: str
+    who: int | None
+    status: str
+    at_ns: int
+    fate: Fate = Fate.HELD
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Something a device said once. contract `unheard`."""
+
+    device: str
+    kind: str
+    device_time: str
+    at_ns: int
+
+
+@dataclass(slots=True)
+class Journal:
+    """Everything the journal knows."""
+
+    records: dict[tuple[str, RecordKey], Produced] = field(default_factory=dict)
+    said: list[Said] = field(default_factory=list)
+    garbage: dict[str, int] = field(default_factory=dict)
+
+    def of_device(self, device: str) -> Iterator[Produced]:
+        """The records of one device in the order of their making."""
+        return (one for one in self.records.values() if one.device == device)
+
+    def count(self, fate: Fate) -> int:
+        """How many records stand so."""
+        return sum(one.fate is fate for one in self.records.values())
+
+
+class JournalWriter:
+    """Appends to a journal file and keeps the same in memory. Implements `simulators.device.Witness`."""
+
+    def __init__(self, path: Path) -> None:
+        """A file that exists is continued."""
+        self.journal = read_journal(path) if path.exists() else Journal()
+        fresh = not path.exists()
+        self._file: BinaryIO = path.open("ab", buffering=0)
+        if fresh:
+            self._write(FORMAT_LINE)
+
+    def __enter__(self) -> Self:
+        """Close at the end."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """See `close`."""
+        self.close()
+
+    def close(self) -> None:
+        """No more facts."""
+        self._file.close()
+
+    def produced(self, device: str, record: Kept, now: Moment) -> None:
+        """See Witness."""
+        line = _key_line("record", device, record.key)
+        line |= {"time": record.device_time, "who": record.who, "status": record.status, "at_ns": _ns(now)}
+        self._take(line)
+
+    def released(self, device: str, record: Kept, now: Moment) -> None:
+        """See Witness."""
+        self._take(_key_line("acked", device, record.key) | {"at_ns": _ns(now)})
+
+    def destroyed(self, device: str, record: Kept, cause: Destroyed, now: Moment) -> None:
+        """See Witness."""
+        self._take(_key_line("destroyed", device, record.key) | {"cause": cause, "at_ns": _ns(now)})
+
+    def said(self, device: str, kind: str, device_time: str, now: Moment) -> None:
+        """See Witness."""
+        self._take({"t": "said", "device": device, "kind": kind, "time": device_time, "at_ns": _ns(now)})
+
+    def garbled(self, device: str, now: Moment) -> None:
+        """See Witness."""
+        self._take({"t": "garbage", "device": device, "at_ns": _ns(now)})
+
+    def _take(self, line: dict[str, object]) -> None:
+        self._write(line)
+        _apply(self.journal, line)
+
+    def _write(self, line: dict[str, object]) -> None:
+        # One write per line, unbuffered: the kernel has it when this returns, whatever happens to us.
+        self._file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+
+
+def read_journal(path: Path) -> Journal:
+    """The journal of a file. A torn last line is ignored. Raises ValueError for any other line that is none of ours."""
+    journal = Journal()
+    *lines, torn = path.read_bytes().split(b"\n")
+    del torn
+    for line in lines:
+        _apply(journal, json.loads(line))
+    return journal
+
+
+def _apply(journal: Journal, line: dict[str, object]) -> None:
+    match line:
+        case {"t": "record", "time": str(time), "status": str(status), "at_ns": int(at_ns), "who": int() | None as who}:
+            device, key = _key_of(line)
+            journal.records[device, key] = Produced(device, key, time, who, status, at_ns)
+        case {"t": "acked"}:
+            journal.records[_key_of(line)].fate = Fate.ACKED
+        case {"t": "destroyed"}:
+            journal.records[_key_of(line)].fate = Fate.DESTROYED
+        case {"t": "said", "device": str(device), "kind": str(kind), "time": str(time), "at_ns": int(at_ns)}:
+            journal.said.append(Said(device, kind, time, at_ns))
+        case {"t": "garbage", "device": str(device)}:
+            journal.garbage[device] = journal.garbage.get(device, 0) + 1
+        case {"t": "journal", "schema": 1}:
+            pass
+        case _:
+            raise ValueError(f"not a line of a journal: {line!r:.120}")
+
+
+def _key_line(fact: str, device: str, key: RecordKey) -> dict[str, object]:
+    return {"t": fact, "device": device, "series": key.series, "run": key.run, "no": key.number}
+
+
+def _key_of(line: dict[str, object]) -> tuple[str, RecordKey]:
+    match line:
+        case {"device": str(device), "series": str(series), "run": int(run), "no": int(number)}:
+            return device, RecordKey(series, run, number)
+    raise ValueError(f"no record key in a line of a journal: {line!r:.120}")
+
+
+def _ns(now: Moment) -> int:
+    return int(now.wall_s * 1_000_000_000)
