@@ -78,7 +78,6 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Bytes that made no sense. reason: a short code from the codec; head: redacted, see edge_agent.redact."""
+    """Bytes that made no sense. reason: a short code from the codec's closed list. Whoever has the bytes keeps them."""
 
     reason: str
-    head: bytes

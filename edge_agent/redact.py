@@ -18,7 +18,8 @@ _LOOK_AT_BYTES: Final = 4 * HEAD_BYTES_MAX
 _RUN_MAX: Final = 32
 
 _KEY = re.compile(r'"([A-Za-z_][A-Za-z0-9_]{0,31})"(\s*:\s*)')
-_PLAIN_VALUE = re.compile(r'"[A-Za-z0-9_.:\- ]{0,40}"|-?[0-9]{1,20}(?=[,}\s])')
+# A code, a short number, a time; no blank between letters, so no name of two words.
+_PLAIN_VALUE = re.compile(r'"[A-Za-z0-9_.\-]{0,24}"|"[0-9/:T+\- ]{8,25}"|-?[0-9]{1,20}(?=[,}\s])')
 _LONG_RUN = re.compile(rf"[a0x+/=_\-]{{{_RUN_MAX + 1},}}")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)', re.DOTALL)
 
@@ -26,7 +27,7 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)', re.DOTALL)
 def redact(raw: bytes, harmless: frozenset[str] = frozenset()) -> bytes:
     """The head of raw in its redacted form, printable ASCII with `…` as UTF-8, at most HEAD_BYTES_MAX bytes.
 
-    harmless: keys whose values may stay when they are short and plain.
+    harmless: keys whose values may stay when they are a code, a short number or a time.
     """
     text = raw[:_LOOK_AT_BYTES].decode("utf-8", errors="replace")
     parts: list[str] = []

@@ -5,7 +5,7 @@ outcomes only: messages, a `Discard` that says why the bytes made no sense, or n
 odd, raises.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
@@ -46,6 +46,7 @@ class MqttCodec:
     (at most payload_bytes_max) -> what it holds. acknowledgements: prefix, address, message -> what the device is told
     once the message is committed, empty when it expects nothing. records: the kinds that must become a record or be
     quarantined; messages of other kinds only keep the conversation going. signs: kinds that say more than "alive".
+    harmless_keys: whose values may stay readable in quarantine, see edge_agent.redact.
     """
 
     protocol: str
@@ -55,7 +56,8 @@ class MqttCodec:
     decode: Callable[[str, str, bytes], Sequence[Decoded]]
     acknowledgements: Callable[[str, str, Message], Sequence[Downlink]]
     records: frozenset[str]
-    signs: dict[str, Sign]
+    signs: Mapping[str, Sign]
+    harmless_keys: frozenset[str]
 
 
 # A device's own text for an id or an enumeration: no blank and nothing but ASCII, so that no name of a person fits.

@@ -38,7 +38,6 @@ import msgspec
 from edge_agent.codecs import Decoded, Downlink, MqttCodec, Sign, is_token, loose
 from edge_agent.codecs.loose import ABSENT
 from edge_agent.message import Discard, Holder, Message, RawCredential, Secret
-from edge_agent.redact import redact
 from wire.identity import source_no
 from wire.records import CredentialKind, Scalar
 
@@ -73,7 +72,7 @@ _SHARED: Final[Mapping[str, Mapping[str, str]]] = {
 # isNoMask; 0 also when the check is switched off.
 _MASK: Final[Mapping[Scalar, str]] = {0: "worn_or_unchecked", 1: "missing", 2: "missing_allowed"}
 
-_HARMLESS: Final = frozenset(
+HARMLESS_KEYS: Final = frozenset(
     {"operator", "messageId", "code", "result", "facesluiceId", "RecordID", "SnapID", "SnapOrRecordID", "time"}
     | {"snapTime", "VerifyStatus", "PersonType", "isNoMask", "Sendintime", "PushType", "direction", "otype"}
 )
@@ -153,7 +152,7 @@ def decode(prefix: str, topic: str, payload: bytes) -> Sequence[Decoded]:
         leaf, address = _classify(prefix, topic)
         decoded = _decode(leaf, address, payload)
     except _Refused as refused:
-        return (Decoded(address, Discard(str(refused), redact(payload, _HARMLESS))),)
+        return (Decoded(address, Discard(str(refused))),)
     return () if decoded is None else (decoded,)
 
 
@@ -278,22 +277,31 @@ def _push(operator: str, info: _Info) -> Message:
 
 
 def _number_of(kind: str, info: _Info) -> tuple[int, int | None, Confirm | None]:
-    """(space, number, reply): the one counter that a push of this kind stands in."""
+    """(space, number, reply): the one counter that a push of this kind stands in. Raises _Refused.
+
+    A push without a number is never sent again, so it needs none. One with a number that we cannot read would be sent
+    again for ever, and each time be taken for another record.
+    """
     match kind:
         case "rec_push":
-            space, ack_type, number = 0, 2, loose.count(info.record_id)
+            space, ack_type, raw = 0, 2, info.record_id
         case "snap_push":
-            space, ack_type, number = _SNAP_SPACE, 1, loose.count(info.snap_id)
+            space, ack_type, raw = _SNAP_SPACE, 1, info.snap_id
         case _:
-            space, ack_type, number = _GENERIC_SPACE, 3, loose.count(info.snap_or_record_id)
-    return space, number, None if number is None else Confirm(ack_type, number)
+            space, ack_type, raw = _GENERIC_SPACE, 3, info.snap_or_record_id
+    if loose.blank(raw):
+        return space, None, None
+    number = loose.count(raw)
+    if number is None:
+        raise _Refused("bad_number")
+    return space, number, Confirm(ack_type, number)
 
 
 def _holder(info: _Info) -> Holder | None:
     """The school's number (customId); a person entered at the device has only a place in the device's own list."""
-    custom = loose.text(info.custom_id, PERSON_NUMBER_LENGTH_MAX)
-    if custom is not None:
-        return Holder(Secret(custom))
+    if not loose.blank(info.custom_id):
+        custom = loose.text(info.custom_id, PERSON_NUMBER_LENGTH_MAX)
+        return None if custom is None else Holder(Secret(custom))
     person = loose.count(info.person_id)
     return Holder(Secret(str(person)), scope="device") if person else None
 
@@ -340,4 +348,5 @@ SPEC: Final = MqttCodec(
     acknowledgements=acknowledgements,
     records=frozenset({*_KINDS.values(), _GENERIC}),
     signs={"offline": Sign.GONE},
+    harmless_keys=HARMLESS_KEYS,
 )

@@ -49,6 +49,14 @@ def scalar(raw: msgspec.Raw) -> Scalar | None:
     return value
 
 
+def blank(raw: msgspec.Raw) -> bool:
+    """Whether the key is absent, null or nothing but blanks: how devices say that they have no value."""
+    value = scalar(raw)
+    if isinstance(value, str):
+        return not value.strip()
+    return value is None and bytes(raw) == b"null"
+
+
 def text(raw: msgspec.Raw, length_max: int) -> str | None:
     """Text without blanks around it, or a whole number as text."""
     value = scalar(raw)
@@ -92,7 +100,7 @@ def enumeration(raw: msgspec.Raw) -> int | str | None:
 
 def count(raw: msgspec.Raw) -> int | None:
     """A device's number of a record: 0 <= number < 2**48."""
-    number = enumeration(raw)
+    number = None if isinstance(scalar(raw), bool) else enumeration(raw)
     return number if isinstance(number, int) and 0 <= number < 1 << SOURCE_SPACE_SHIFT else None
 
 
