@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 RECONNECT_S: Final = (0.5, 2.0)
 REBOOT_S: Final = 1.0
+GOODBYE_S: Final = 0.5
 CONNECT_TIMEOUT_S: Final = 5.0
 
 
@@ -201,10 +202,14 @@ class DeviceRunner:
             while not link.closed.is_set():
                 self._news.clear()
                 now = self.now()
-                for topic, payload, qos in self._machine.poll(now):
-                    link.send(topic, payload, qos=qos).add_done_callback(_seen)
-                    self.counters.published += 1
+                sent = [link.send(topic, payload, qos=qos) for topic, payload, qos in self._machine.poll(now)]
+                for one in sent:
+                    one.add_done_callback(_seen)
+                self.counters.published += len(sent)
                 if self._machine.reboot_wanted:
+                    # A device says yes before it goes down; the broker must have read it.
+                    if sent:
+                        await asyncio.wait(sent, timeout=GOODBYE_S)
                     self.cut(REBOOT_S, power=True)
                     return
                 await self._wait(self._machine.wake_at(), now)
