@@ -40,8 +40,8 @@ check: $(DEV)/ready
 	$(DEV)/bin/lint-imports
 
 lock:
-	echo 'hatchling' | uv pip compile - pyproject.toml --extra aggregator --extra simulators --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links -o requirements.lock
-	echo 'hatchling' | uv pip compile - pyproject.toml --extra dev --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links -o requirements-dev.lock
+	printf 'hatchling\neditables\n' | uv pip compile - pyproject.toml --extra aggregator --extra simulators --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links -o requirements.lock
+	printf 'hatchling\neditables\n' | uv pip compile - pyproject.toml --extra dev --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links -o requirements-dev.lock
 
 clean:
 	rm -rf $(RUN) $(DEV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
