@@ -196,8 +196,13 @@ _OWNED_OUT: Final = ("id", "stamp", "schema", "replayed")
 
 
 def fingerprint(record: Event | Reading) -> bytes:
-    """16 bytes over the fields that the device owns; equal for every re-send of one device record."""
+    """16 bytes over the fields that the device owns; equal for every re-send of one device record.
+
+    The device's number is its own, the count of its restarts (source.epoch) is ours.
+    """
     owned = msgspec.to_builtins(record)
     for name in _OWNED_OUT:
         owned.pop(name, None)
+    if record.source is not None:
+        owned["source"] = record.source.record_no
     return record_hash(_encoder.encode(owned))[:16]
