@@ -1,0 +1,89 @@
+"""What every channel is given, and what every channel offers."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from device_profiles.model import DeviceProfile
+from edge_agent.draft import Draft
+from edge_agent.message import Message
+from edge_agent.outbox import Appended
+from edge_agent.translate import DeviceInfo
+from wire.clock import Clock, Stamp
+from wire.identity import Pseudonymiser
+
+
+class Accept(Protocol):
+    """The intake, as far as a channel knows it."""
+
+    async def accept(self, drafts: Sequence[Draft], received: Stamp | None = None) -> list[Appended]:
+        """See edge_agent.intake."""
+
+
+class Quarantine(Protocol):
+    """The outbox's quarantine, as far as a channel knows it."""
+
+    def __call__(self, device: str, reason: str, raw: bytes, harmless: frozenset[str]) -> Awaitable[None]:
+        """Redact and keep; returns when it is on disk. harmless: see edge_agent.redact."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoundDevice:
+    """A device of the settings with its profile. address: its own id in its protocol."""
+
+    address: str
+    info: DeviceInfo
+    profile: DeviceProfile
+
+
+Decide = Callable[[BoundDevice, Message, tuple[Draft, ...]], tuple[Draft, ...]]
+
+
+def as_reported(_device: BoundDevice, _message: Message, drafts: tuple[Draft, ...]) -> tuple[Draft, ...]:
+    """Decides nothing: what the device says is what is recorded."""
+    return drafts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelParts:
+    """What the composition root hands to every channel.
+
+    edge: the box's own name. quarantine: keeps bytes in redacted form. counters: the names of edge_agent.health.
+    decide: called between translate and intake, for the decisions that the box itself makes.
+    """
+
+    edge: str
+    intake: Accept
+    quarantine: Quarantine
+    pseudonymiser: Pseudonymiser
+    clock: Clock
+    counters: dict[str, int]
+    decide: Decide = as_reported
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelHealth:
+    """What a channel says of itself. waiting: messages read and not yet committed."""
+
+    connected: bool
+    devices_up: int
+    devices_down: int
+    devices_unknown: int
+    waiting: int
+
+
+class Channel(Protocol):
+    """One conversation. `run` may be called again after it ended; what is known of the devices stays."""
+
+    @property
+    def name(self) -> str:
+        """As in the settings."""
+
+    async def run(self, up: Callable[[], None]) -> None:
+        """Converse until the link ends, and raise what ended it (an OSError when it was the world's fault).
+
+        up: called once the channel really works.
+        """
+
+    def health(self) -> ChannelHealth:
+        """Now."""

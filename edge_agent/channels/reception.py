@@ -1,0 +1,224 @@
+"""From a codec's message to a committed record: what every channel does, whatever wire it speaks.
+
+`take` is synchronous and pure but for the devices' own state: it finds the device, translates, lets the box decide, and
+gives a `Parcel`, in which bytes are left only for the quarantine. `settle` commits the parcel and says whether the device may
+be told "got it":
+
+    stored, repeat, conflict     yes   it is on disk, or was, or stands there as a conflict
+    unmapped, and quarantined    yes   the profile gives it no meaning; kept back it would block the device's queue
+    refused (lane full)          no    the device must keep it
+    our own fault in handling it no    the device keeps it until we can
+    not decodable, unknown       no    nobody to tell
+
+No message, device or profile stops its neighbours: an exception while one message is handled is our bug, told once
+with its place in the code (never with its text, which may hold what the device said), counted, and the message is
+quarantined. Each device may fill at most KEPT_MAX places of the quarantine in KEPT_WITHIN_S, strangers together as
+many; the rest is only counted.
+"""
+
+import logging
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from edge_agent.channels.allowance import Allowance
+from edge_agent.channels.base import BoundDevice, ChannelHealth, ChannelParts
+from edge_agent.channels.liveness import Change, Liveness, Operating
+from edge_agent.codecs import Sign
+from edge_agent.draft import NO_ID, NO_STAMP, Draft
+from edge_agent.message import Discard, Message
+from edge_agent.outbox import Fate
+from edge_agent.translate import Unmapped, translate
+from wire.clock import Stamp
+from wire.errors import Malformed, UnknownTopic
+from wire.records import Event, Scalar
+
+log = logging.getLogger(__name__)
+
+KEPT_MAX: Final = 20
+KEPT_WITHIN_S: Final = 60.0
+# Of a longer frame the quarantine sees the head only; its hash and length are then those of the head.
+KEPT_BYTES_MAX: Final = 64 * 1024
+_TOLD_ONCE_MAX: Final = 256
+
+_COUNTER_OF_FATE: Final = {
+    Fate.STORED: "events_total",
+    Fate.REPEAT: "repeats_total",
+    Fate.CONFLICT: "conflicts_total",
+    Fate.REFUSED: "refused_total",
+}
+
+
+class _Device:
+    """A device and what is remembered of it between messages."""
+
+    __slots__ = ("bound", "kept", "liveness")
+
+    def __init__(self, bound: BoundDevice, started_ns: int) -> None:
+        liveness = bound.profile.liveness
+        self.bound = bound
+        self.kept = Allowance(KEPT_MAX, KEPT_WITHIN_S)
+        self.liveness = Liveness(interval_s=liveness.interval_s, missed=liveness.missed, started_ns=started_ns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """What one message comes to. keep: reason and bytes for the quarantine. told: whether the device may be told, once
+    everything in here is on disk.
+    """
+
+    device: _Device | None = None
+    change: Change | None = None
+    drafts: tuple[Draft, ...] = ()
+    keep: tuple[str, bytes] | None = None
+    told: bool = True
+
+
+class Reception:
+    """The devices of one channel."""
+
+    def __init__(
+        self, channel: str, devices: Sequence[BoundDevice], parts: ChannelParts, *, harmless: frozenset[str]
+    ) -> None:
+        """harmless: keys of the protocol whose values may stay readable in quarantine."""
+        started_ns = parts.clock.mono_ns()
+        self._channel = channel
+        self._parts = parts
+        self._harmless = harmless
+        self._devices = {bound.address: _Device(bound, started_ns) for bound in devices}
+        self._strangers_kept = Allowance(KEPT_MAX, KEPT_WITHIN_S)
+        self._told_once: set[tuple[str, ...]] = set()
+
+    def knows(self, address: str) -> bool:
+        """Whether a device of this channel goes by this address."""
+        return address in self._devices
+
+    def take(self, address: str, content: Message | Discard, raw: bytes, *, sign: Sign, is_record: bool) -> Parcel:
+        """One decoded message. raw: its bytes, kept only when they go to quarantine. Raises nothing."""
+        device = self._devices.get(address)
+        if isinstance(content, Discard):
+            self._count("discarded_total")
+            return Parcel(device=device, keep=self._keep(device, content.reason, raw), told=False)
+        if device is None:
+            self._stranger(address)
+            return Parcel(keep=self._keep(None, "unknown_device", raw), told=False)
+        change = self._signed(device, sign)
+        if not is_record:
+            return Parcel(device=device, change=change)
+        try:
+            translated = translate(device.bound.profile, device.bound.info, content, self._parts.pseudonymiser)
+            if isinstance(translated, Unmapped):
+                self._count("unmapped_total")
+                keep = self._keep(device, "unmapped", raw)
+                return Parcel(device=device, change=change, keep=keep, told=keep is not None)
+            drafts = self._parts.decide(device.bound, content, translated)
+        except Exception as error:  # noqa: BLE001  one message must not stop its neighbours
+            self._failed(device, error)
+            keep = self._keep(device, "device_error", raw)
+            return Parcel(device=device, change=change, keep=keep, told=False)
+        return Parcel(device=device, change=change, drafts=drafts)
+
+    def silent(self) -> list[Parcel]:
+        """Changes that time alone has made. To be called every few seconds, connected or not."""
+        now_ns = self._parts.clock.mono_ns()
+        changes = [(device, device.liveness.tick(now_ns)) for device in self._devices.values()]
+        return [Parcel(device=device, change=change) for device, change in changes if change is not None]
+
+    async def settle(self, parcel: Parcel, received: Stamp | None = None) -> bool:
+        """Commit; True when the device may be told. Raises only what ends the channel (the intake is closed)."""
+        if parcel.keep is not None:
+            owner = f"{self._parts.edge}/?" if parcel.device is None else parcel.device.bound.info.id
+            await self._parts.quarantine(owner, *parcel.keep, self._harmless)
+        return await self._accept(parcel, received) and parcel.told
+
+    def health(self, *, connected: bool, waiting: int) -> ChannelHealth:
+        """Counts of device states."""
+        states = [device.liveness.state for device in self._devices.values()]
+        return ChannelHealth(
+            connected=connected,
+            devices_up=states.count(Operating.UP),
+            devices_down=states.count(Operating.DOWN),
+            devices_unknown=states.count(None),
+            waiting=waiting,
+        )
+
+    def _signed(self, device: _Device, sign: Sign) -> Change | None:
+        now_ns = self._parts.clock.mono_ns()
+        match sign:
+            case Sign.ALIVE:
+                return device.liveness.heard(now_ns)
+            case Sign.GONE:
+                return device.liveness.gone(now_ns)
+            case Sign.NONE:
+                return None
+
+    async def _accept(self, parcel: Parcel, received: Stamp | None) -> bool:
+        device, change = parcel.device, parcel.change
+        if device is None or (change is None and not parcel.drafts):
+            return True
+        states = () if change is None else (_state_draft(device.bound.info.id, change),)
+        try:
+            results = await self._parts.intake.accept((*states, *parcel.drafts), received)
+        except (Malformed, UnknownTopic) as error:
+            # A profile or a decision made a record that breaks a limit of the wire.
+            self._failed(device, error)
+            if change is not None:
+                device.liveness.again(change)
+            return False
+        for result in results:
+            self._count(_COUNTER_OF_FATE[result.fate])
+        if change is not None and results[0].fate is Fate.REFUSED:
+            device.liveness.again(change)
+        return all(result.fate is not Fate.REFUSED for result in results[len(states) :])
+
+    def _keep(self, device: _Device | None, reason: str, raw: bytes) -> tuple[str, bytes] | None:
+        allowance = self._strangers_kept if device is None else device.kept
+        return (reason, raw[:KEPT_BYTES_MAX]) if allowance.take(self._parts.clock.mono_ns()) else None
+
+    def _stranger(self, address: str) -> None:
+        self._count("unknown_device_total")
+        if self._first_time("unknown device", address):
+            log.warning(
+                "message from a device that no setting names", extra={"channel": self._channel, "address": address}
+            )
+
+    def _failed(self, device: _Device, error: Exception) -> None:
+        self._count("device_errors_total")
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+        if self._first_time(device.bound.info.id, type(error).__name__, place):
+            log.error(
+                "handling a message failed; this is a bug of ours or of the profile",
+                extra={
+                    "device": device.bound.info.id,
+                    "profile": device.bound.profile.name,
+                    "error": type(error).__name__,
+                    "traceback": "".join(traceback.format_list(frames)),
+                },
+            )
+
+    def _first_time(self, *what: str) -> bool:
+        if what in self._told_once or len(self._told_once) >= _TOLD_ONCE_MAX:
+            return False
+        self._told_once.add(what)
+        return True
+
+    def _count(self, name: str) -> None:
+        self._parts.counters[name] += 1
+
+
+def _state_draft(device: str, change: Change) -> Draft:
+    values: dict[str, Scalar] = {"state": change.state, "cause": change.cause}
+    if change.folded:
+        values["folded"] = change.folded
+    return Draft(
+        Event(
+            id=NO_ID,
+            stamp=NO_STAMP,
+            device=device,
+            topic="Device/State/Operating",
+            initialized=change.initialized,
+            values=values,
+        )
+    )
