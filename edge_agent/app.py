@@ -1,0 +1,209 @@
+"""The composition root of a box: everything is made here, handed its neighbours, and started in one TaskGroup.
+
+    channels (supervised) -> decide -> intake -> outbox -> uplink (supervised) -> campus
+
+A fault in intake or outbox ends the process, because a box that cannot store must not promise; a fault in a channel or
+in the uplink restarts that part only. On SIGTERM channels stop first, intake commits what it holds, the uplink gets two
+seconds, and whatever is not delivered by then is delivered after the next start.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from edge_agent.birth import birth
+from edge_agent.channels import ChannelParts, make_channel
+from edge_agent.clock import ClockWatch, SystemClock
+from edge_agent.draft import NO_ID, NO_STAMP, Draft
+from edge_agent.health import Health, new_counters
+from edge_agent.intake import Intake
+from edge_agent.keys import IdentityKey, verifies
+from edge_agent.outbox import Outbox, open_outbox
+from edge_agent.settings import EdgeSettings, Secrets
+from edge_agent.supervise import RefusedError, Supervisor
+from edge_agent.uplink import Uplink, UplinkRefusedError
+from edge_agent.uplink.carrier import MqttCarrier
+from wire.identity import Pseudonymiser
+from wire.mqtt_link import BrokerAddress, LinkRefused
+from wire.records import ClockMark
+from wire.topics import Lane
+
+log = logging.getLogger(__name__)
+
+MAINTAIN_S: Final = 5.0
+CLOCK_WATCH_S: Final = 5.0
+GOODBYE_S: Final = 2.0
+HEALTH_FILE: Final = "health.json"
+OUTBOX_FILE: Final = "outbox.sqlite"
+
+
+async def run_agent(settings: EdgeSettings, *, stop: asyncio.Event | None = None) -> None:
+    """Run one box until SIGTERM, SIGINT or stop. Raises KeyFileError, OutboxRefused, OutboxGone."""
+    secrets = read_secrets(settings)
+    key = IdentityKey.load(settings.identity_key_file)
+    stop = stop or _stop_on_signals()
+    clock = SystemClock(assume_synced=settings.clock.assume_synced)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    async with open_outbox(
+        settings.data_dir / OUTBOX_FILE,
+        clock=clock,
+        random=os.urandom,
+        edge=settings.edge,
+        limits=settings.outbox_limits(),
+    ) as outbox:
+        await _Box(settings, secrets, key, clock, outbox).run(stop)
+
+
+class _Box:
+    """The parts of one running box and how they are joined."""
+
+    def __init__(
+        self, settings: EdgeSettings, secrets: Secrets, key: IdentityKey, clock: SystemClock, outbox: Outbox
+    ) -> None:
+        self._settings = settings
+        self._secrets = secrets
+        self._clock = clock
+        self._outbox = outbox
+        self._devices = bind_devices(settings)
+        self._counters = new_counters()
+        self._chance: Callable[[], float] = random.SystemRandom().random
+        self._intake = Intake(
+            outbox, edge=settings.edge, clock=clock, random=os.urandom, appended=lambda lanes: self._uplink.grew(lanes)
+        )
+        self._health = Health(
+            self._counters,
+            {
+                "intake_waiting": lambda: self._intake.waiting,
+                "commits_total": lambda: self._intake.committed_groups,
+                "resent_batches_total": lambda: self._uplink.resent_batches,
+                "forks_total": lambda: self._uplink.forks,
+            },
+        )
+        campus_public = secrets.campus_public_key
+        self._uplink_up: Callable[[], None] = lambda: None
+        self._uplink = Uplink(
+            outbox,
+            campus=settings.campus,
+            edge=settings.edge,
+            clock=clock,
+            random=os.urandom,
+            sign=key.sign,
+            verify=lambda message, signature: verifies(campus_public, message, signature),
+            software=version(),
+            heartbeat=self._health.decorate,
+            welcomed=lambda: self._uplink_up(),
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Start everything, wait for stop, end in order."""
+        drafts = birth(
+            self._settings.edge,
+            software=version(),
+            channels=len(self._settings.channels),
+            devices=[device for bound in self._devices.values() for device in bound],
+        )
+        supervisors = [self._supervise_uplink(), *self._supervise_channels()]
+        self._health.parts = {supervisor.health.name: supervisor.health for supervisor in supervisors}
+        async with asyncio.TaskGroup() as group:
+            spine = [group.create_task(self._intake.run(), name="intake")]
+            spine += [group.create_task(self._maintain()), group.create_task(self._watch_clock())]
+            await self._intake.accept(drafts)
+            log.info("box started", extra={"edge": self._settings.edge, "channels": len(self._settings.channels)})
+            uplink, *channels = [
+                group.create_task(supervisor.run(), name=supervisor.health.name) for supervisor in supervisors
+            ]
+            await stop.wait()
+            log.info("box stopping", extra={"edge": self._settings.edge})
+            await _end(channels)
+            await _end(spine)
+            await self._intake.finish()
+            await self._say_goodbye()
+            await _end([uplink])
+
+    def _supervise_channels(self) -> Sequence[Supervisor]:
+        parts = ChannelParts(
+            edge=self._settings.edge,
+            intake=self._intake,
+            quarantine=self._outbox.quarantine,
+            pseudonymiser=Pseudonymiser(self._secrets.campus_key),
+            clock=self._clock,
+            counters=self._counters,
+        )
+        return [
+            self._supervise(
+                f"channel {settings.name}",
+                _runner(make_channel(settings, self._devices[settings.name], parts, self._secrets)),
+            )
+            for settings in self._settings.channels
+        ]
+
+    def _supervise_uplink(self) -> Supervisor:
+        return self._supervise("uplink", self._serve_uplink)
+
+    def _supervise(self, name: str, run: Callable[[Supervisor], Awaitable[None]]) -> Supervisor:
+        return Supervisor(name, run, chance=self._chance)
+
+    async def _serve_uplink(self, supervisor: Supervisor) -> None:
+        uplink = self._settings.uplink
+        address = uplink.address(self._secrets.uplink_password)
+        self._uplink_up = supervisor.up
+        try:
+            carrier = await MqttCarrier.dial(address, campus=self._settings.campus, edge=self._settings.edge)
+        except LinkRefused as refused:
+            raise RefusedError(str(refused)) from refused
+        try:
+            await self._uplink.serve(carrier)
+        except UplinkRefusedError as refused:
+            raise RefusedError(str(refused)) from refused
+        finally:
+            await carrier.close()
+
+    async def _maintain(self) -> None:
+        path = self._settings.data_dir / HEALTH_FILE
+        while True:
+            step = await self._outbox.maintain()
+            if step.more:
+                # One small step at a time, with room for appends between them.
+                await asyncio.sleep(0.02)
+                continue
+            self._health.write(path, self._clock.stamp(), assume_synced=self._settings.clock.assume_synced)
+            await asyncio.sleep(MAINTAIN_S)
+
+    async def _watch_clock(self) -> None:
+        watch = ClockWatch()
+        while True:
+            step_ms = watch.observe(self._clock.stamp())
+            if step_ms is not None:
+                mark = ClockMark(id=NO_ID, stamp=NO_STAMP, device=self._settings.edge, step_ms=step_ms)
+                await self._intake.accept([Draft(mark)])
+            await asyncio.sleep(CLOCK_WATCH_S)
+
+    async def _say_goodbye(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_S):
+                while self._uplink.open and any(depth.queued for depth in (await self._outbox.depths()).values()):
+                    await asyncio.sleep(0.05)
+
+
+def _runner(channel: Channel) -> Callable[[Supervisor], Awaitable[None]]:
+    return lambda supervisor: channel.run(supervisor.up)
+
+
+async def _end(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop

@@ -1,0 +1,131 @@
+"""`campus-edge`: set a box up, check its settings, join a campus, run, look into the outbox."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from wire.i18n import Texts
+
+EXIT_OK: Final = 0
+EXIT_FINDINGS: Final = 1
+EXIT_SETTINGS: Final = 3
+EXIT_UNREACHABLE: Final = 4
+EXIT_REFUSED: Final = 5
+EXIT_SERVICE_SETTINGS: Final = 78
+
+_T = Texts()
+app = typer.Typer(help=_T("edge.cli.help"), no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+Config = Annotated[Path, typer.Option("--config", "-c", help=_T("edge.cli.opt.config"))]
+Json = Annotated[bool, typer.Option("--json", help=_T("edge.cli.opt.json"))]
+Language = Annotated[str | None, typer.Option("--lang", help=_T("edge.cli.opt.lang"))]
+
+DEFAULT_CONFIG: Final = Path("edge.yaml")
+
+
+@app.command(help=_T("edge.cli.init"))
+def init(
+    directory: Annotated[Path, typer.Argument()] = Path(),
+    sample: Annotated[str, typer.Option(help=_T("edge.cli.opt.sample"))] = "minimal",
+    lang: Language = None,
+) -> None:
+    """Write a sample configuration."""
+    from edge_agent.check_cli import init_command
+
+    raise typer.Exit(init_command(directory, sample=sample, language=lang))
+
+
+@app.command(help=_T("edge.cli.check"))
+def check(
+    config: Config = DEFAULT_CONFIG,
+    strict: Annotated[bool, typer.Option("--strict", help=_T("edge.cli.opt.strict"))] = False,  # noqa: FBT002  typer's way
+    as_json: Json = False,  # noqa: FBT002
+    lang: Language = None,
+) -> None:
+    """Check the settings without a network."""
+    from edge_agent.check_cli import check_command
+
+    raise typer.Exit(check_command(config, strict=strict, as_json=as_json, language=lang))
+
+
+@app.command(help=_T("edge.cli.enrol"))
+def enrol(
+    url: Annotated[str, typer.Option("--url", help=_T("edge.cli.opt.url"))],
+    config: Config = DEFAULT_CONFIG,
+    token: Annotated[str | None, typer.Option("--token", help=_T("edge.cli.opt.token"))] = None,
+    lang: Language = None,
+) -> None:
+    """Join a campus."""
+    from edge_agent import enrolment_files, version
+    from edge_agent.check_cli import load_or_report
+    from edge_agent.enrol import EnrolError
+    from edge_agent.enrol import enrol as join
+
+    texts = Texts(lang)
+    settings = load_or_report(config, language=lang)
+    if settings is None:
+        raise typer.Exit(EXIT_SETTINGS)
+    secret = token or sys.stdin.readline().strip()
+    try:
+        answer = join(url, secret, edge=settings.edge, software=version(), files=enrolment_files(settings))
+    except EnrolError as error:
+        typer.echo(texts("edge.enrol.failed", code=error.code, detail=error.detail), err=True)
+        raise typer.Exit(EXIT_UNREACHABLE if error.code == "unreachable" else EXIT_REFUSED) from None
+    username = answer["broker"].get("username", "")
+    typer.echo(texts("edge.enrol.done", campus=answer.get("campus", ""), edge=settings.edge, username=username))
+
+
+@app.command(help=_T("edge.cli.run"))
+def run(
+    config: Config = DEFAULT_CONFIG,
+    log_level: Annotated[str, typer.Option("--log", help=_T("edge.cli.opt.log"))] = "INFO",
+    lang: Language = None,
+) -> None:
+    """Run until SIGTERM."""
+    import asyncio
+
+    from edge_agent.app import run_agent
+    from edge_agent.check_cli import load_or_report
+    from edge_agent.keys import KeyFileError
+    from wire.logs import configure_logging
+
+    configure_logging(log_level)
+    settings = load_or_report(config, language=lang)
+    if settings is None:
+        raise typer.Exit(EXIT_SERVICE_SETTINGS)
+    try:
+        asyncio.run(run_agent(settings))
+    except KeyFileError as error:
+        typer.echo(Texts(lang)("edge.run.not_enrolled", path=error), err=True)
+        raise typer.Exit(EXIT_SERVICE_SETTINGS) from None
+
+
+@app.command(help=_T("edge.cli.outbox"))
+def outbox(config: Config = DEFAULT_CONFIG, as_json: Json = False, lang: Language = None) -> None:  # noqa: FBT002
+    """Show the outbox, also while the agent runs."""
+    from edge_agent.check_cli import load_or_report
+    from edge_agent.outbox_cli import show_outbox
+
+    settings = load_or_report(config, language=lang)
+    if settings is None:
+        raise typer.Exit(EXIT_SETTINGS)
+    raise typer.Exit(show_outbox(settings, as_json=as_json, texts=Texts(lang)))
+
+
+@app.command(help=_T("edge.cli.version"))
+def version() -> None:
+    """Show the version."""
+    from importlib.metadata import version as installed
+
+    typer.echo(installed("campus-iot"))
+
+
+def main() -> None:
+    """Entry point of `campus-edge`."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""Joining a campus: the box makes its key, shows the one-time token, and keeps what the campus gives back.
+
+The private key never leaves the box. What comes back is written beside the settings, each secret in a file of its own
+with mode 0600: the password for the broker, the campus key for pseudonyms, the campus' public key.
+"""
+
+import json
+import os
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from edge_agent.keys import IdentityKey
+
+TIMEOUT_S: Final = 15.0
+ANSWER_BYTES_MAX: Final = 64 * 1024
+
+
+class EnrolError(Exception):
+    """The campus did not enrol us. code: its problem code, or `unreachable`; detail: for a person."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolFiles:
+    """Where things go."""
+
+    identity_key: Path
+    campus_key: Path
+    campus_public_key: Path
+    broker_password: Path
+
+
+def enrol(url: str, token: str, *, edge: str, software: str, files: EnrolFiles) -> dict[str, Any]:
+    """Enrol box `edge` at the aggregator under url. Returns its answer without the secrets. Raises EnrolError."""
+    if not url.startswith(("http://", "https://")):
+        raise EnrolError("bad_url", url)
+    key = (
+        IdentityKey.load(files.identity_key) if files.identity_key.exists() else IdentityKey.create(files.identity_key)
+    )
+    answer = _post(
+        f"{url.rstrip('/')}/api/v1/enrol",
+        {"edge": edge, "token": token, "public_key": key.public_hex(), "software": software},
+    )
+    try:
+        broker = answer["broker"]
+        _write_secret(files.campus_key, answer.pop("campus_key"))
+        _write_secret(files.broker_password, broker.pop("password"))
+        _write_secret(files.campus_public_key, answer["aggregator_public_key"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise EnrolError("bad_answer", f"the campus answered without {error}") from None
+    return answer
+
+
+def _post(url: str, body: dict[str, str]) -> dict[str, Any]:
+    request = urllib.request.Request(  # noqa: S310  the scheme is checked by the caller
+        url, json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
+            text = response.read(ANSWER_BYTES_MAX)
+    except urllib.error.HTTPError as error:
+        raise _refusal(error) from None
+    except (OSError, ValueError) as error:
+        raise EnrolError("unreachable", str(error)) from None
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        raise EnrolError("bad_answer", "not JSON") from None
+    if not isinstance(answer, dict):
+        raise EnrolError("bad_answer", "not an object")
+    return answer
+
+
+def _refusal(error: urllib.error.HTTPError) -> EnrolError:
+    try:
+        problem = json.loads(error.read(ANSWER_BYTES_MAX))
+        return EnrolError(str(problem["code"]), str(problem.get("detail") or problem.get("title") or error.reason))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return EnrolError(f"http_{error.code}", str(error.reason))
+
+
+def _write_secret(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(path.name + ".new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
