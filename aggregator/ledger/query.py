@@ -72,11 +72,13 @@ def page_sql(wanted: Filter, span: Span, *, descending: bool, limit: int) -> tup
     names = [f"topic_{index}" for index in range(len(topics))]
     parameters.update(zip(names, topics, strict=True))
     order = "DESC" if descending else "ASC"
+    if leader == "topic" and len(topics) == 1:
+        return _select(["topic = :topic_0", *tests], order), parameters
     if leader == "topic":
         pages = [f"SELECT * FROM ({_select([f'topic = :{name}', *tests], order)}) AS {name}" for name in names]  # noqa: S608  names of parameters, never values
         return f"{' UNION ALL '.join(pages)} ORDER BY position {order} LIMIT :limit", parameters
     if wanted.topic is not None:
-        tests.append(f"topic IN ({', '.join(f':{name}' for name in names)})")
+        tests.append(f"coalesce(topic, '') IN ({', '.join(f':{name}' for name in names)})")
     return _select(tests, order), parameters
 
 
