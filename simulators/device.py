@@ -30,6 +30,16 @@ class Moment:
     wall_s: float
 
 
+class Time(Protocol):
+    """Where a running device gets its moments from."""
+
+    def wall_ns(self) -> int:
+        """True UTC in nanoseconds since 1970."""
+
+    def mono_ns(self) -> int:
+        """Nanoseconds that never step."""
+
+
 class Publish(NamedTuple):
     """A message that a device wants on the wire."""
 

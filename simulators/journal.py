@@ -75,13 +75,34 @@ class Journal:
         return sum(one.fate is fate for one in self.records.values())
 
 
+@dataclass(slots=True)
+class Counts:
+    """How much of each kind of fact one device has given."""
+
+    produced: int = 0
+    acked: int = 0
+    destroyed: int = 0
+    said: int = 0
+    garbage: int = 0
+
+    @property
+    def held(self) -> int:
+        """Records the device still owes."""
+        return self.produced - self.acked - self.destroyed
+
+
 class JournalWriter:
-    """Appends to a journal file and keeps the same in memory. Implements `simulators.device.Witness`."""
+    """Appends to a journal file. Implements `simulators.device.Witness`. Keeps counts in memory, not records, so that
+    a campus may run for weeks; `read_journal` gives the whole.
+    """
 
     def __init__(self, path: Path) -> None:
         """A file that exists is continued."""
-        self.journal = read_journal(path) if path.exists() else Journal()
+        self.path = path
+        self.counts: dict[str, Counts] = {}
         fresh = not path.exists()
+        if not fresh:
+            self._count_again(read_journal(path))
         self._file: BinaryIO = path.open("ab", buffering=0)
         if fresh:
             self._write(FORMAT_LINE)
@@ -98,31 +119,58 @@ class JournalWriter:
         """No more facts."""
         self._file.close()
 
+    def of(self, device: str) -> Counts:
+        """The counts of one device."""
+        return self.counts.setdefault(device, Counts())
+
+    def total(self) -> Counts:
+        """The counts of all devices together."""
+        total = Counts()
+        for one in self.counts.values():
+            total.produced += one.produced
+            total.acked += one.acked
+            total.destroyed += one.destroyed
+            total.said += one.said
+            total.garbage += one.garbage
+        return total
+
     def produced(self, device: str, record: Kept, now: Moment) -> None:
         """See Witness."""
         line = _key_line("record", device, record.key)
         line |= {"time": record.device_time, "who": record.who, "status": record.status, "at_ns": _ns(now)}
-        self._take(line)
+        self._write(line)
+        self.of(device).produced += 1
 
     def released(self, device: str, record: Kept, now: Moment) -> None:
         """See Witness."""
-        self._take(_key_line("acked", device, record.key) | {"at_ns": _ns(now)})
+        self._write(_key_line("acked", device, record.key) | {"at_ns": _ns(now)})
+        self.of(device).acked += 1
 
     def destroyed(self, device: str, record: Kept, cause: Destroyed, now: Moment) -> None:
         """See Witness."""
-        self._take(_key_line("destroyed", device, record.key) | {"cause": cause, "at_ns": _ns(now)})
+        self._write(_key_line("destroyed", device, record.key) | {"cause": cause, "at_ns": _ns(now)})
+        self.of(device).destroyed += 1
 
     def said(self, device: str, kind: str, device_time: str, now: Moment) -> None:
         """See Witness."""
-        self._take({"t": "said", "device": device, "kind": kind, "time": device_time, "at_ns": _ns(now)})
+        self._write({"t": "said", "device": device, "kind": kind, "time": device_time, "at_ns": _ns(now)})
+        self.of(device).said += 1
 
     def garbled(self, device: str, now: Moment) -> None:
         """See Witness."""
-        self._take({"t": "garbage", "device": device, "at_ns": _ns(now)})
+        self._write({"t": "garbage", "device": device, "at_ns": _ns(now)})
+        self.of(device).garbage += 1
 
-    def _take(self, line: dict[str, object]) -> None:
-        self._write(line)
-        _apply(self.journal, line)
+    def _count_again(self, journal: Journal) -> None:
+        for record in journal.records.values():
+            counts = self.of(record.device)
+            counts.produced += 1
+            counts.acked += record.fate is Fate.ACKED
+            counts.destroyed += record.fate is Fate.DESTROYED
+        for said in journal.said:
+            self.of(said.device).said += 1
+        for device, garbage in journal.garbage.items():
+            self.of(device).garbage += garbage
 
     def _write(self, line: dict[str, object]) -> None:
         # One write per line, unbuffered: the kernel has it when this returns, whatever happens to us.

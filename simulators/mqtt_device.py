@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from simulators.device import Moment, Publish
-from wire.clock import NS_PER_S, Clock
+from simulators.device import Moment, Publish, Time
+from wire.clock import NS_PER_S
 from wire.mqtt_link import BrokerAddress, LinkError, Message, MqttLink
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class DeviceRunner:
         machine: Machine,
         address: BrokerAddress,
         *,
-        clock: Clock,
+        clock: Time,
         chance: Callable[[], float],
         keepalive_s: int = 30,
         connect: Callable[..., Awaitable[MqttLink]] = MqttLink.connect,

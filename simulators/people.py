@@ -143,13 +143,29 @@ def school_day(seed: int, day: int, people: Sequence[Person], terminals: int, ti
     return [Swipe(begins_s + one.at_s, one.terminal, one.who, one.verdict, one.shown, one.direction) for one in ordered]
 
 
+def steady_flow(seed: int, people: Sequence[Person], terminals: int, *, per_minute: float) -> Iterator[Swipe]:
+    """Swipes for ever without a timetable. per_minute: mean over all terminals together, greater than 0."""
+    chance = seeded(seed, "steady")
+    at_s = 0.0
+    while True:
+        at_s += chance.expovariate(per_minute / 60)
+        person = chance.choice(people)
+        shown, verdict = _showing(chance)
+        who = person.index if verdict in {Verdict.ALLOWED, Verdict.REFUSED} else None
+        yield Swipe(at_s, chance.randrange(terminals), who, verdict, shown, chance.choice(("in", "out")))
+
+
+def _showing(chance: random.Random) -> tuple[Shown, Verdict]:
+    shown = chance.choices((Shown.FACE, Shown.CARD, Shown.QR), (90, 8, 2))[0]
+    return shown, chance.choices((Verdict.ALLOWED, Verdict.REFUSED, Verdict.UNREGISTERED), (96, 3, 1))[0]
+
+
 def _passage(
     chance: random.Random, person: Person, flow: Flow, *, home: int, terminals: int, timetable: Timetable
 ) -> Iterator[Swipe]:
     at_s = timetable.real_s(chance.triangular(flow.begins, flow.ends, flow.rush))
     terminal = home if chance.random() < 0.8 else chance.randrange(terminals)
-    shown = chance.choices((Shown.FACE, Shown.CARD, Shown.QR), (90, 8, 2))[0]
-    verdict = chance.choices((Verdict.ALLOWED, Verdict.REFUSED, Verdict.UNREGISTERED), (96, 3, 1))[0]
+    shown, verdict = _showing(chance)
     who = None if verdict is Verdict.UNREGISTERED else person.index
     yield Swipe(at_s, terminal, who, verdict, shown, flow.direction)
     # The impatient show themselves again at once: two records of one person in one second.

@@ -15,18 +15,13 @@ from simulators.children import Supervisor, free_ports, wait_for_port
 from simulators.device import DeviceClock, Memory
 from simulators.facesluice import Terminal
 from simulators.facesluice_messages import TerminalConfig
-from simulators.journal import Fate, JournalWriter
+from simulators.journal import JournalWriter
 from simulators.mqtt_device import DeviceRunner
 from tests.simulators.rig import PEOPLE, swipe_of
 from wire.clock import SystemTime
 from wire.mqtt_link import BrokerAddress, Message, MqttLink
 
 pytestmark = pytest.mark.processes
-
-
-class RealTime(SystemTime):
-    def stamp(self) -> Any:
-        raise NotImplementedError
 
 
 class Gateway:
@@ -76,7 +71,7 @@ class Stage:
             chance=seeded("stage"),
         )
         address = BrokerAddress(host=HOST, port=broker.device_port, username="u", password="p")
-        self.runner = DeviceRunner(self.terminal, address, clock=RealTime(), chance=lambda: 0.0)
+        self.runner = DeviceRunner(self.terminal, address, clock=SystemTime(), chance=lambda: 0.0)
         self.task = asyncio.create_task(self.runner.run())
 
     def swipe(self, count: int) -> None:
@@ -118,7 +113,7 @@ async def until(condition: Callable[[], bool], within_s: float = 30.0) -> None:
 
 async def test_records_reach_the_gateway_in_order_and_are_released(stage: Stage) -> None:
     stage.swipe(20)
-    await until(lambda: stage.writer.journal.count(Fate.ACKED) == 20)
+    await until(lambda: stage.writer.total().acked == 20)
     assert stage.gateway.numbers() == list(range(1, 21))
     assert stage.gateway.operators()[0] == "Online"
 
@@ -138,11 +133,11 @@ async def test_a_device_without_power_records_nothing_and_its_will_is_published(
     await until(lambda: "Online" in stage.gateway.operators())
     stage.runner.cut(0.3, power=True)
     stage.swipe(1)
-    assert stage.writer.journal.records == {}
+    assert stage.writer.total().produced == 0
     await until(lambda: "Offline" in stage.gateway.operators())
     await until(lambda: stage.gateway.operators().count("Online") >= 2)
     stage.swipe(1)
-    await until(lambda: stage.writer.journal.count(Fate.ACKED) == 1)
+    await until(lambda: stage.writer.total().acked == 1)
 
 
 async def test_a_killed_broker_costs_no_record(stage: Stage) -> None:
@@ -154,7 +149,7 @@ async def test_a_killed_broker_costs_no_record(stage: Stage) -> None:
     await until(lambda: broker.life.starts == 2)
     await wait_for_port(broker, stage.broker.uplink_port)
     await stage.gateway.open(stage.broker.uplink_port)
-    await until(lambda: stage.writer.journal.count(Fate.ACKED) == 10)
+    await until(lambda: stage.writer.total().acked == 10)
     assert set(stage.gateway.numbers()) == set(range(1, 11))
 
 

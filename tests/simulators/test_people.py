@@ -1,6 +1,6 @@
 import itertools
 
-from simulators.people import Timetable, Verdict, make_people, school_day, school_days
+from simulators.people import Timetable, Verdict, make_people, school_day, school_days, steady_flow
 
 WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 
@@ -53,6 +53,14 @@ def test_some_are_refused_some_unknown_and_some_swipe_twice_in_one_second() -> N
             by_person.setdefault((swipe.who, swipe.terminal), []).append(swipe.at_s)
     gaps = [later - earlier for times in by_person.values() for earlier, later in itertools.pairwise(times)]
     assert any(gap < 1 for gap in gaps)
+
+
+def test_a_steady_flow_repeats_with_its_seed_and_has_its_mean() -> None:
+    people = make_people(7)
+    once, again = (list(itertools.islice(steady_flow(7, people, 4, per_minute=600), 3000)) for _ in range(2))
+    assert once == again
+    assert 270 < once[-1].at_s < 330
+    assert {swipe.terminal for swipe in once} == {0, 1, 2, 3}
 
 
 def test_no_number_can_belong_to_anybody() -> None:

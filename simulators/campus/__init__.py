@@ -1,0 +1,1 @@
+"""A whole campus on one machine. The only part of the simulators that knows the agents."""
