@@ -7,7 +7,7 @@ prints as nothing wherever it may turn up: log line, traceback, assertion.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NoReturn
 
 from wire.records import CredentialKind, Scalar
 
@@ -27,6 +27,10 @@ class Secret:
     def __repr__(self) -> str:
         """Never the text, nor its length."""
         return "Secret(…)"
+
+    def __reduce__(self) -> NoReturn:
+        """A secret is not written anywhere."""
+        raise TypeError("a secret cannot be stored or sent")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and other._text == self._text

@@ -1,8 +1,8 @@
 """From a codec's message to a committed record: what every channel does, whatever wire it speaks.
 
 `take` is synchronous and pure but for the devices' own state: it finds the device, translates, lets the box decide, and
-gives a `Parcel`, in which bytes are left only for the quarantine. `settle` commits the parcel and says whether the device may
-be told "got it":
+gives a `Parcel`, in which bytes are left only for the quarantine. `settle` commits the parcel and says whether the
+device may be told "got it":
 
     stored, repeat, conflict     yes   it is on disk, or was, or stands there as a conflict
     unmapped, and quarantined    yes   the profile gives it no meaning; kept back it would block the device's queue
@@ -145,13 +145,7 @@ class Reception:
 
     def _signed(self, device: _Device, sign: Sign) -> Change | None:
         now_ns = self._parts.clock.mono_ns()
-        match sign:
-            case Sign.ALIVE:
-                return device.liveness.heard(now_ns)
-            case Sign.GONE:
-                return device.liveness.gone(now_ns)
-            case Sign.NONE:
-                return None
+        return device.liveness.gone(now_ns) if sign is Sign.GONE else device.liveness.heard(now_ns)
 
     async def _accept(self, parcel: Parcel, received: Stamp | None) -> bool:
         device, change = parcel.device, parcel.change

@@ -21,7 +21,6 @@ class Sign(StrEnum):
 
     ALIVE = "alive"
     GONE = "gone"
-    NONE = "none"
 
 
 class Decoded(NamedTuple):
