@@ -82,9 +82,10 @@ async def _run(plan: RunPlan, writer: JournalWriter, show: Callable[[RunState], 
                 await school.produce()
         except TimeoutError:
             await _settle(school)
+        end = state()
         for task in background:
             task.cancel()
-    return state()
+    return end
 
 
 async def _settle(school: School) -> None:

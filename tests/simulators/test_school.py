@@ -17,6 +17,7 @@ def configs(count: int) -> list[TerminalConfig]:
 def school(folder: Path, seed: int = 5) -> tuple[School, JournalWriter]:
     writer = JournalWriter(folder / "journal.jsonl")
     terminals = make_terminals(configs(20), seed, writer)
+    people = make_people(seed)
     return School(terminals, lambda _: BrokerAddress(), people, iter(()), seed=seed, clock=SystemTime()), writer
 
 
