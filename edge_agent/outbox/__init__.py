@@ -22,6 +22,7 @@ connection itself are arguments.
 """
 
 from edge_agent.outbox.facade import Hop, InlineHop, Outbox, ThreadHop, open_outbox
+from edge_agent.outbox.inspection import Survey, survey
 from edge_agent.outbox.model import (
     Appended,
     Entry,
@@ -59,6 +60,8 @@ __all__ = [
     "Quarantined",
     "Recovery",
     "Row",
+    "Survey",
     "ThreadHop",
     "open_outbox",
+    "survey",
 ]

@@ -5,7 +5,6 @@ are inserted blindly, and only when the unique index objects is the group done a
 for a device's numbers: above the highest ever seen there is nothing to compare with.
 """
 
-import logging
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,8 +21,6 @@ from edge_agent.outbox.sources import Known, Verdict
 from wire.identity import chain_next, derived_id, record_hash, source_space
 from wire.records import Event, Gap, Reading, decode_record, encode_record, record_lane
 from wire.topics import Lane
-
-log = logging.getLogger(__name__)
 
 Columns = tuple[int, bytes | None, int, int | None, int | None, bytes | None, bytes, bytes, bytes]
 

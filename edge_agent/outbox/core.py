@@ -5,7 +5,6 @@ draft is stored by the same commit and becomes the book only after it. Any error
 closes the core for good (see OutboxGone).
 """
 
-import logging
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,8 +18,6 @@ from edge_agent.outbox.model import OutboxDamaged, OutboxGone, OutboxLimits
 from wire.clock import Clock
 from wire.identity import CHAIN_START
 from wire.topics import Lane
-
-log = logging.getLogger(__name__)
 
 _DAMAGE_CODES: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 

@@ -14,17 +14,20 @@ SQLite needs room even to delete, so each step touches a few hundred rows at mos
 quota is reached.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import Final, NamedTuple
 
 from edge_agent.outbox.book import SEQ_MASK, digest, key_of
-from edge_agent.outbox.core import Core, log
+from edge_agent.outbox.core import Core
 from edge_agent.outbox.gaps import GapNote, Reason, decode_note, encode_note
 from edge_agent.outbox.model import Maintenance, Pressure
 from edge_agent.outbox.quarantine import expire_quarantine
 from wire.clock import NS_PER_S
 from wire.topics import LANES, Lane
+
+log = logging.getLogger(__name__)
 
 _BY_AGE: Final = (Lane.A, Lane.M, Lane.D, Lane.S)
 _LEAST_FIRST: Final = (Lane.T, Lane.S, Lane.D, Lane.M, Lane.A)

@@ -4,6 +4,7 @@ Only a head of at most 512 bytes, made unfit to tell who passed a door (edge_age
 the whole. Kept for seven days or until newer ones need the room; never sent anywhere.
 """
 
+import sqlite3
 from typing import Final
 
 from edge_agent.outbox.core import Core
@@ -58,7 +59,12 @@ def expire_quarantine(core: Core) -> int:
 def list_quarantine(core: Core) -> list[Quarantined]:
     """Everything in quarantine, oldest first."""
     with core.reading() as connection:
-        rows = connection.execute(_ALL).fetchall()
+        return read_quarantine(connection)
+
+
+def read_quarantine(connection: sqlite3.Connection) -> list[Quarantined]:
+    """The same over any connection. Raises sqlite3.Error."""
+    rows = connection.execute(_ALL).fetchall()
     return [
         Quarantined(device, reason, wall_ns, head, sha256.hex(), length)
         for device, reason, wall_ns, head, sha256, length in rows

@@ -7,19 +7,18 @@ from typing import Final, Self
 
 from edge_agent.outbox import append as appending
 from edge_agent.outbox import evict, opening, quarantine, renumber
-from edge_agent.outbox.book import SEQ_MASK, LaneBook, key_of
+from edge_agent.outbox.book import SEQ_MASK, key_of
 from edge_agent.outbox.core import Core
+from edge_agent.outbox.counters import lane_depth, lane_state
 from edge_agent.outbox.files import Lock
 from edge_agent.outbox.gaps import GapNote, decode_note, gap_body
 from edge_agent.outbox.model import Appended, Entry, Maintenance, OutboxLimits, Quarantined, Recovery, Row
-from wire.clock import NS_PER_S, Clock, Stamp
+from wire.clock import Clock
 from wire.delivery import LaneDepth, LaneState
 from wire.identity import chain_next, record_hash
-from wire.records import decode_record
 from wire.topics import LANES, Lane
 
 _READ: Final = "SELECT key, through, gap, chain, body FROM record WHERE key >= ? AND key <= ? ORDER BY key LIMIT ?"
-_OLDEST: Final = "SELECT body FROM record WHERE key > ? AND key <= ? AND gap IS NULL ORDER BY key LIMIT 1"
 _NO_HARMLESS: Final[frozenset[str]] = frozenset()
 
 
@@ -105,7 +104,7 @@ class OutboxStore:
     def lane_states(self) -> dict[Lane, LaneState]:
         """What HELLO says of each lane."""
         self._core.refuse_when_gone()
-        return {lane: _state(self._core.book.lanes[lane]) for lane in LANES}
+        return {lane: lane_state(self._core.book.lanes[lane]) for lane in LANES}
 
     def chain_at(self, lane: Lane, seq: int) -> bytes | None:
         """The chain at a number; None when it is trimmed away, inside a gap, or not assigned yet."""
@@ -232,23 +231,7 @@ class OutboxStore:
         """
         now = self._core.clock.stamp()
         with self._core.reading():
-            return {lane: self._depth(lane, now) for lane in LANES}
-
-    def _depth(self, lane: Lane, now: Stamp) -> LaneDepth:
-        book = self._core.book.lanes[lane]
-        age_s = 0
-        if book.queued:
-            window = (key_of(lane, book.acked), key_of(lane, book.last))
-            row = self._core.connection.execute(_OLDEST, window).fetchone()
-            age_s = _age_s(decode_record(row[0]).stamp, now) if row else 0
-        return LaneDepth(
-            accepted=book.accepted,
-            acknowledged=book.acknowledged,
-            queued=book.queued,
-            dropped=book.dropped,
-            quarantined=book.quarantined,
-            oldest_age_s=age_s,
-        )
+            return {lane: lane_depth(self._core.connection, lane, self._core.book.lanes[lane], now) for lane in LANES}
 
     def snapshot(self) -> bytes:
         """The whole database as bytes (sqlite3's serialize), for a simulation that keeps its own disk."""
@@ -260,20 +243,3 @@ class OutboxStore:
         self._core.close()
         if self._lock is not None:
             self._lock.release()
-
-
-def _state(book: LaneBook) -> LaneState:
-    return LaneState(
-        first=book.base + 1,
-        last=book.last,
-        acked=book.acked,
-        chain=book.chain.hex(),
-        acked_chain=book.acked_chain.hex(),
-    )
-
-
-def _age_s(then: Stamp, now: Stamp) -> int:
-    """Within one boot by the monotonic clock, which no step moves."""
-    same_boot = then.boot_id == now.boot_id
-    age_ns = now.mono_ns - then.mono_ns if same_boot else now.wall_ns - then.wall_ns
-    return max(age_ns // NS_PER_S, 0)
