@@ -17,11 +17,20 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from simulators.device import RecordKey
 from simulators.journal import Fate, Journal, Produced
 from wire.identity import source_no
 
 SYSTEMS = ("video", "access", "attendance", "broadcast", "payment", "biometrics", "one_card")
 EXAMPLES_MAX = 20
+
+
+class RecordName(NamedTuple):
+    """What two sides can agree on about a record."""
+
+    device_id: str
+    record_no: int
+    device_time: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,10 @@ class DeviceFacts:
     device_class: str
     systems: Collection[str]
     spaces: Mapping[str, int]
+
+    def name(self, key: RecordKey, device_time: str) -> RecordName:
+        """What the campus calls a record of this device."""
+        return RecordName(self.device_id, source_no(key.number, self.spaces[key.series]), device_time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +72,6 @@ class Tally:
         self.stored += min(copies, 1)
         self.lost += owed and copies == 0
         self.duplicated += max(0, copies - 1)
-
-
-class RecordName(NamedTuple):
-    """What two sides can agree on about a record."""
-
-    device_id: str
-    record_no: int
-    device_time: str
 
 
 @dataclass(slots=True)
@@ -120,9 +125,7 @@ def compare(journal: Journal, stored: Iterable[Stored], devices: Mapping[str, De
 
 
 def _count(comparison: Comparison, record: Produced, facts: DeviceFacts, copies: dict[RecordName, set[str]]) -> None:
-    record_no = source_no(record.key.number, facts.spaces[record.key.series])
-    name = RecordName(facts.device_id, record_no, record.device_time)
-    found = len(copies.pop(name, ()))
+    found = len(copies.pop(facts.name(record.key, record.device_time), ()))
     owed = record.fate is not Fate.DESTROYED
     comparison.destroyed += not owed
     tallies = [comparison.total, comparison.by_device_class[facts.device_class]]

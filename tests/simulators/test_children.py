@@ -3,13 +3,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from simulators.children import CLOSE_WITHIN_S, ChildFailedError, Program, Supervisor, free_ports, wait_for_port
+from tests.simulators.waiting import until
 
 pytestmark = pytest.mark.processes
 
@@ -39,13 +38,6 @@ def alive(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
-
-
-async def until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "condition never came true"
-        await asyncio.sleep(0.02)
 
 
 async def test_a_killed_child_comes_back_on_the_same_port(tmp_path: Path) -> None:

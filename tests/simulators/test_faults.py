@@ -4,11 +4,12 @@ from collections import Counter
 from simulators.faults import QUIET_S, FaultRates, Harm, fault_schedule
 
 PROCESSES = ("broker", "gate-1", "gate-2", "aggregator")
+LINES = ("gate-1", "gate-2")
 DEVICES = tuple(f"face-{n}" for n in range(20))
 
 
 def schedule(seed: int, for_s: float = 600.0, **rates: float | None):
-    return fault_schedule(seed, for_s, processes=PROCESSES, devices=DEVICES, rates=FaultRates(**rates))
+    return fault_schedule(seed, for_s, processes=PROCESSES, devices=DEVICES, lines=LINES, rates=FaultRates(**rates))
 
 
 def test_same_seed_same_faults() -> None:
@@ -31,10 +32,16 @@ def test_every_process_gets_its_turn() -> None:
 
 def test_a_rate_of_none_means_never_and_does_not_move_the_others() -> None:
     without = schedule(3, kill_every_s=None)
-    assert {fault.harm for fault in without} == {Harm.POWER_CUT, Harm.NETWORK_CUT}
+    assert {fault.harm for fault in without} == set(Harm) - {Harm.KILL}
     assert without == [fault for fault in schedule(3) if fault.harm is not Harm.KILL]
 
 
 def test_means_are_near_what_was_asked_for() -> None:
     kills = [fault for fault in schedule(3, for_s=5000, kill_every_s=5.0) if fault.harm is Harm.KILL]
     assert 800 < len(kills) < 1200
+
+
+def test_each_harm_has_its_kind_of_target() -> None:
+    targets = {Harm.KILL: PROCESSES, Harm.LINE_CUT: LINES, Harm.LINE_FREEZE: LINES}
+    assert all(fault.target in targets.get(fault.harm, DEVICES) for fault in schedule(3))
+    assert all((fault.lasts_s == 0) == (fault.harm is Harm.KILL) for fault in schedule(3))

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from simulators.facesluice_messages import TerminalConfig
 from simulators.journal import JournalWriter
 from simulators.mqtt_device import DeviceRunner
 from tests.simulators.rig import PEOPLE, swipe_of
+from tests.simulators.waiting import until
 from wire.clock import SystemTime
 from wire.mqtt_link import BrokerAddress, Message, MqttLink
 
@@ -103,12 +104,6 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
             await stage.close()
     finally:
         await children.close()
-
-
-async def until(condition: Callable[[], bool], within_s: float = 30.0) -> None:
-    async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110  the condition is inside a peer that cannot tell us
-            await asyncio.sleep(0.02)
 
 
 async def test_records_reach_the_gateway_in_order_and_are_released(stage: Stage) -> None:
