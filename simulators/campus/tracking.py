@@ -20,7 +20,7 @@ TRACKED_MAX: Final = 50_000
 
 @dataclass(slots=True)
 class Row:
-    """A line of the screen's table."""
+    """A line of the screen's table. name: `class.<device class>` or `system.<system>`."""
 
     name: str
     produced: int = 0
@@ -94,10 +94,12 @@ class Tracker:
         """Device classes, then the systems that have any device."""
         classes = sorted({facts.device_class for facts in self._devices.values()})
         for name in classes:
-            yield self._sum(name, (one for one, facts in self._devices.items() if facts.device_class == name))
+            yield self._sum(
+                f"class.{name}", (one for one, facts in self._devices.items() if facts.device_class == name)
+            )
         for system in SYSTEMS:
             if members := [one for one, facts in self._devices.items() if system in facts.systems]:
-                yield self._sum(system, members)
+                yield self._sum(f"system.{system}", members)
 
     def _sum(self, name: str, devices: Iterable[str]) -> Row:
         row = Row(name)

@@ -44,11 +44,11 @@ def test_rows_add_up_classes_and_systems(tracker: Tracker) -> None:
     tracker.seen([shown(1), shown(2)], 1.0)
     rows = {row.name: (row.produced, row.acked, row.stored, row.in_flight) for row in tracker.rows()}
     assert rows == {
-        "access_control": (1, 0, 0, 1),
-        "biometric": (5, 1, 2, 2),
-        "access": (6, 1, 2, 3),
-        "attendance": (5, 1, 2, 2),
-        "biometrics": (5, 1, 2, 2),
+        "class.access_control": (1, 0, 0, 1),
+        "class.biometric": (5, 1, 2, 2),
+        "system.access": (6, 1, 2, 3),
+        "system.attendance": (5, 1, 2, 2),
+        "system.biometrics": (5, 1, 2, 2),
     }
     assert tracker.total().produced == 6
 
