@@ -241,9 +241,13 @@ class Admission:
         try:
             result = await self._group.add(run, urgent=lane is Lane.A)
         except CommitFailed:
-            session.expected.pop(lane, None)
             self.counters["failed"] += 1
+            session.expected.pop(lane, None)
             return []
+        except BaseException:
+            # Cancelled: the run may be committed all the same, by another of its group.
+            session.expected.pop(lane, None)
+            raise
         return self._answer(edge, session, batch, result.fate, result.mark)
 
     def _answer(self, edge: str, session: Session, batch: Batch, fate: Fate, mark: Mark) -> Replies:

@@ -1,0 +1,450 @@
+"""Batches and acks: once each, in order, whatever is lost, repeated or reordered, and whoever is killed."""
+
+import asyncio
+import sqlite3
+
+import pytest
+
+from aggregator.admission import GroupLimits
+from aggregator.ledger import Filter
+from tests.admission.box import ALARM, Box, ack, welcome
+from tests.admission.campus import Backup, Campus
+from tests.support.clock import VirtualClock
+from wire.clock import ClockState, Stamp
+from wire.delivery import BATCH_RECORDS_MAX
+from wire.records import decode_record
+from wire.topics import CAMPUS_NODE, LANES, Down, Lane
+
+
+async def connected(campus: Campus, box: Box) -> Box:
+    campus.enrol(box)
+    assert (await campus.greet(box)).verdict == "resume"
+    return box
+
+
+# --- one batch after the other
+
+
+async def test_an_ack_names_what_is_committed(campus: Campus) -> None:
+    box = await connected(campus, Box())
+    box.put(*[box.event() for _ in range(5)])
+    said = ack(await campus.admission.receive(*box.batch(Lane.D, 0, 3)))
+    assert (said.session, said.epoch, said.lane, said.through) == (box.nonce, box.epoch, Lane.D, 3)
+    assert (said.chain, said.time_ns) == (box.lanes[Lane.D][2].chain.hex(), campus.clock.wall_ns())
+    assert [row.seq for row in await campus.rows("gate-1")] == [1, 2, 3]
+
+
+async def test_batches_of_a_lane_may_overlap_in_flight(campus: Campus) -> None:
+    box = await connected(campus, Box())
+    box.put(*[box.event() for _ in range(9)])
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(campus.admission.receive(*box.batch(Lane.D, after, 3))) for after in (0, 3, 6)]
+    assert [ack(task.result()).through for task in tasks] == [3, 6, 9]
+    assert len(campus.ledger.groups) == 1
+
+
+async def test_a_repeated_batch_is_acked_again_and_not_stored_again(campus: Campus) -> None:
+    box = await connected(campus, Box())
+    box.put(*[box.event() for _ in range(3)])
+    frame = box.batch(Lane.D, 0)
+    assert [ack(await campus.admission.receive(*frame)).through for _ in range(3)] == [3, 3, 3]
+    assert len(await campus.rows("gate-1")) == 3
+    assert len(campus.ledger.groups) == 1
+
+
+async def test_a_batch_after_a_lost_one_is_answered_with_where_the_lane_stands(campus: Campus) -> None:
+    box = await connected(campus, Box())
+    box.put(*[box.event() for _ in range(6)])
+    assert ack(await campus.admission.receive(*box.batch(Lane.D, 3))).through == 0
+    assert ack(await campus.admission.receive(*box.batch(Lane.D, 0, 3))).through == 3
+    assert ack(await campus.admission.receive(*box.batch(Lane.D, 3))).through == 6
+    await campus.check_lanes(box)
+
+
+async def test_lanes_do_not_wait_for_each_other(campus: Campus) -> None:
+    box = await connected(campus, Box())
+    box.put(*[box.event() for _ in range(6)], box.event(ALARM), box.reading())
+    assert ack(await campus.admission.receive(*box.batch(Lane.A, 0))).through == 1
+    assert ack(await campus.admission.receive(*box.batch(Lane.T, 0))).through == 1
+    assert ack(await campus.admission.receive(*box.batch(Lane.D, 3))).through == 0
+
+
+# --- sessions
+
+
+async def test_a_campus_that_restarted_asks_for_hello_once_a_second(campus: Campus) -> None:
+    box = await connected(campus, Box())
+    box.put(*[box.event() for _ in range(6)])
+    campus.restart()
+    said = welcome(await campus.admission.receive(*box.batch(Lane.D, 0, 3)))
+    assert (said.verdict, said.session) == ("hello", box.nonce)
+    assert await campus.admission.receive(*box.batch(Lane.D, 3)) == []
+    assert await campus.admission.receive(*box.heartbeat()) == []
+    campus.clock.advance(1)
+    assert welcome(await campus.admission.receive(*box.heartbeat())).verdict == "hello"
+    assert await campus.rows("gate-1") == []
+
+
+async def test_a_batch_of_an_earlier_session_is_not_taken(campus: Campus) -> None:
+    box = await connected(campus, Box())
+    box.put(box.event())
+    late = box.batch(Lane.D, 0)
+    await campus.greet(box)
+    assert welcome(await campus.admission.receive(*late)).verdict == "hello"
+    assert await campus.rows("gate-1") == []
+
+
+async def test_a_batch_of_an_earlier_epoch_is_not_taken(campus: Campus) -> None:
+    box = await connected(campus, Box())
+    box.put(box.event())
+    assert welcome(await campus.admission.receive(*box.batch(Lane.D, 0, epoch="ab" * 16))).verdict == "hello"
+
+
+async def test_heartbeats_are_heard_and_not_stored(campus: Campus) -> None:
+    box = await connected(campus, Box())
+    before = await campus.ledger.head()
+    campus.clock.advance(2)
+    assert await campus.admission.receive(*box.heartbeat()) == []
+    live = campus.admission.liveness["gate-1"]
+    assert (live.session, live.epoch, live.heard_ns) == (box.nonce, box.epoch, campus.clock.mono_ns())
+    assert live.heartbeat.session == box.nonce
+    assert campus.heard == [("gate-1", "hello"), ("gate-1", "heartbeat")]
+    assert await campus.ledger.head() == before
+
+
+async def test_a_hello_that_overtakes_a_commit_doubles_nothing(campus: Campus) -> None:
+    campus.limits = GroupLimits(linger_s=30)
+    campus.restart()
+    box = await connected(campus, Box())
+    box.put(*[box.event() for _ in range(4)], box.event(ALARM), box.event(ALARM))
+    on_its_way = asyncio.create_task(campus.admission.receive(*box.batch(Lane.D, 0, 2)))
+    await asyncio.sleep(0)
+    assert (await campus.greet(box)).lanes[Lane.D].through == 0
+    async with asyncio.timeout(10):
+        again = asyncio.create_task(campus.admission.receive(*box.batch(Lane.D, 0, 2)))
+        await campus.admission.receive(*box.batch(Lane.A, 0, 1))
+        await on_its_way
+        assert ack(await again).through == 2
+        later = asyncio.create_task(campus.admission.receive(*box.batch(Lane.D, 2, 2)))
+        await campus.admission.receive(*box.batch(Lane.A, 1, 1))
+        assert ack(await later).through == 4
+    assert [row.seq for row in await campus.rows("gate-1") if row.lane is Lane.D] == [1, 2, 3, 4]
+
+
+# --- records that are not what they should be
+
+
+async def test_a_poison_record_in_the_middle_does_not_stop_the_lane(campus: Campus) -> None:
+    box = await connected(campus, Box())
+    box.put(box.event())
+    box.put_bytes(Lane.D, b'{"kind":"event","topic":"\xff"}')
+    box.put(box.event())
+    assert ack(await campus.admission.receive(*box.batch(Lane.D, 0))).through == 3
+    assert [row.seq for row in await campus.rows("gate-1")] == [1, 3]
+    [kept] = await campus.ledger.quarantined(10)
+    assert kept.raw == box.lanes[Lane.D][1].body
+    await campus.check_lanes(box)
+
+
+async def test_a_box_cannot_speak_for_another(campus: Campus) -> None:
+    box = await connected(campus, Box())
+    box.put(box.event(device="gate-2/face-1"), box.event(device=CAMPUS_NODE), box.event())
+    assert ack(await campus.admission.receive(*box.batch(Lane.D, 0))).through == 3
+    assert [row.seq for row in await campus.rows("gate-1")] == [3]
+
+
+async def test_a_batch_on_the_topic_of_another_lane_is_dropped(campus: Campus) -> None:
+    box = await connected(campus, Box())
+    box.put(box.event())
+    _, frame = box.batch(Lane.D, 0)
+    assert await campus.admission.receive(box.topic(Lane.A), frame) == []
+    assert campus.admission.counters["malformed"] == 1
+
+
+@pytest.mark.parametrize("header", [{"through": 4}, {"through": 2}, {"through": 2**63}])
+async def test_a_batch_that_does_not_add_up_ends_in_a_fork(campus: Campus, header: dict[str, int]) -> None:
+    box = await connected(campus, Box())
+    box.put(*[box.event() for _ in range(3)])
+    said = welcome(await campus.admission.receive(*box.batch(Lane.D, 0, **header)))
+    assert (said.verdict, said.reason) == ("fork", "numbering")
+    box.fork()
+    campus.clock.advance(2)
+    await connected(campus, box)
+    assert ack(await campus.admission.receive(*box.batch(Lane.D, 0))).through == 3
+
+
+async def test_an_undecodable_gap_is_overcome_by_a_fork(campus: Campus) -> None:
+    box = await connected(campus, Box())
+    box.put(*[box.reading(n) for n in range(6)])
+    gap = box.thin(Lane.T, 2, 4)
+    broken = type(gap)(gap.seq, gap.through, gap.body[:-9], gap.chain)
+    box.lanes[Lane.T][1] = broken
+    assert welcome(await campus.admission.receive(*box.batch(Lane.T, 0))).verdict == "fork"
+    box.fork()
+    campus.clock.advance(2)
+    await connected(campus, box)
+    assert ack(await campus.admission.receive(*box.batch(Lane.T, 0))).through == 3
+    await campus.check_lanes(box)
+
+
+async def test_a_conflict_is_set_aside_and_told(campus: Campus) -> None:
+    box = await connected(campus, Box())
+    box.put(box.event(record_no=8, reason="Other"), box.event(record_no=8), box.event(record_no=9))
+    assert ack(await campus.admission.receive(*box.batch(Lane.D, 0))).through == 3
+    assert [row.seq for row in await campus.rows("gate-1")] == [1, 3]
+    assert [alarm.topic for alarm in await campus.alarms()] == ["Delivery/Conflict"]
+    await campus.check_lanes(box)
+
+
+async def test_a_device_record_sent_again_after_an_outbox_was_lost_is_not_doubled(campus: Campus) -> None:
+    box = await connected(campus, Box())
+    box.put(*[box.event(record_no=n, values={"n": n}) for n in range(4)])
+    await campus.admission.receive(*box.batch(Lane.D, 0))
+    # A fresh file after damage: new epoch, device epochs far ahead, and the terminal flushes its log again.
+    fresh = Box(seed=3)
+    fresh.key = box.key
+    fresh.put(*[fresh.event(record_no=n, source_epoch=29_803_680, values={"n": n}) for n in range(6)])
+    campus.clock.advance(2)
+    await connected(campus, fresh)
+    assert ack(await campus.admission.receive(*fresh.batch(Lane.D, 0))).through == 6
+    assert [row.source_no for row in await campus.rows("gate-1")] == [0, 1, 2, 3, 4, 5]
+    await campus.check_lanes(box, fresh)
+
+
+async def test_a_gap_that_reaches_below_the_batch_is_taken(campus: Campus) -> None:
+    box = await connected(campus, Box())
+    box.put(*[box.reading(n) for n in range(8)])
+    said = ack(await campus.admission.receive(*box.batch(Lane.T, 0, 4)))
+    box.thin(Lane.T, 2, 6)
+    assert ack(await campus.admission.receive(*box.batch(Lane.T, 4, before=said.chain))).through == 8
+    gaps = await campus.ledger.page(Filter(kind="gap"))
+    assert [(row.seq, row.through, decode_record(row.body).from_seq) for row in gaps] == [(5, 6, 2)]
+    await campus.check_lanes(box)
+
+
+async def test_blanked_rows_do_not_disturb_delivery(campus: Campus) -> None:
+    box = await connected(campus, Box())
+    box.put(*[box.event(record_no=n) for n in range(4)])
+    await campus.admission.receive(*box.batch(Lane.D, 0, 2))
+    await campus.ledger.blank([row.position for row in await campus.rows("gate-1")])
+    campus.restart()
+    said = await campus.greet(box)
+    assert said.lanes[Lane.D].through == 2
+    assert ack(await campus.admission.receive(*box.batch(Lane.D, 2))).through == 4
+    await campus.check_lanes(box)
+
+
+# --- historical
+
+
+@pytest.mark.parametrize(
+    ("age_s", "same_boot", "historical"), [(0, True, False), (30, True, False), (30.1, True, True), (0, False, True)]
+)
+async def test_old_news_is_marked_by_its_age_when_it_was_sent(
+    campus: Campus, age_s: float, same_boot: bool, historical: bool
+) -> None:
+    box = await connected(campus, Box())
+    box.put(box.event())
+    box.clock.step_wall(-900_000)
+    box.clock.advance(age_s)
+    if not same_boot:
+        box.clock.boot_id = "ee" * 16
+    # Time on the way does not make a record old.
+    frame = box.batch(Lane.D, 0)
+    campus.clock.advance(120)
+    await campus.admission.receive(*frame)
+    assert [row.historical for row in await campus.rows("gate-1")] == [historical]
+
+
+async def test_a_record_stamped_after_its_sending_is_not_old(campus: Campus) -> None:
+    box = await connected(campus, Box())
+    box.put(box.event())
+    now = box.clock.stamp()
+    sent = Stamp(wall_ns=0, mono_ns=0, boot_id=now.boot_id, clock=ClockState.UNSYNCED, error_ms=0)
+    await campus.admission.receive(*box.batch(Lane.D, 0, sent=sent))
+    assert [row.historical for row in await campus.rows("gate-1")] == [False]
+
+
+# --- group commit
+
+
+async def test_boxes_that_send_together_share_one_transaction(campus: Campus) -> None:
+    campus.limits = GroupLimits(linger_s=30, due_records=6)
+    campus.restart()
+    boxes = [await connected(campus, Box(f"gate-{n}", seed=n)) for n in range(1, 4)]
+    for box in boxes:
+        box.put(box.event(), box.event())
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(campus.admission.receive(*box.batch(Lane.D, 0))) for box in boxes]
+    assert [ack(task.result()).through for task in tasks] == [2, 2, 2]
+    assert [[run.edge for run in group.runs] for group in campus.ledger.groups] == [["gate-1", "gate-2", "gate-3"]]
+
+
+async def test_an_alarm_does_not_wait_for_company(campus: Campus) -> None:
+    campus.limits = GroupLimits(linger_s=30)
+    campus.restart()
+    box = await connected(campus, Box())
+    box.put(box.event(), box.event(ALARM))
+    door = asyncio.create_task(campus.admission.receive(*box.batch(Lane.D, 0)))
+    await asyncio.sleep(0)
+    assert not campus.ledger.groups
+    async with asyncio.timeout(10):
+        assert ack(await campus.admission.receive(*box.batch(Lane.A, 0))).through == 1
+        assert ack(await door).through == 1
+    assert len(campus.ledger.groups) == 1
+
+
+async def test_a_group_is_bounded(campus: Campus) -> None:
+    campus.limits = GroupLimits(linger_s=30, due_records=10, group_records=4)
+    campus.restart()
+    box = await connected(campus, Box())
+    box.put(*[box.event() for _ in range(10)])
+    async with asyncio.TaskGroup() as group:
+        for after in range(0, 10, 2):
+            group.create_task(campus.admission.receive(*box.batch(Lane.D, after, 2)))
+    assert [len(group.runs) for group in campus.ledger.groups] == [2, 2, 1]
+    assert (await campus.ledger.watermarks("gate-1", box.epoch))[Lane.D].through == 10
+
+
+async def test_a_run_that_cannot_be_committed_harms_only_itself(
+    campus: Campus, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    campus.limits = GroupLimits(linger_s=30, due_records=2)
+    campus.restart()
+    good, bad = await connected(campus, Box("gate-1")), await connected(campus, Box("gate-2", seed=2))
+    good.put(good.event())
+    bad.put(bad.event(reason="Other"))
+    inner = campus.ledger._ledger.commit
+
+    async def commit(group):
+        if any(run.edge == "gate-2" for run in group.runs):
+            raise KeyError("a fault of ours")
+        return await inner(group)
+
+    monkeypatch.setattr(campus.ledger._ledger, "commit", commit)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(campus.admission.receive(*box.batch(Lane.D, 0))) for box in (good, bad)]
+    assert ack(tasks[0].result()).through == 1
+    assert tasks[1].result() == []
+    assert [record.message for record in caplog.records] == ["a run cannot be committed"]
+
+
+# --- failures and kills
+
+
+async def test_no_ack_without_a_commit_and_one_outage_is_two_lines(
+    campus: Campus, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    box = await connected(campus, Box())
+    box.put(*[box.event() for _ in range(4)])
+    campus.ledger.fail_before = sqlite3.OperationalError("database or disk is full")
+    for _ in range(3):
+        assert await campus.admission.receive(*box.batch(Lane.D, 0, 2)) == []
+    assert campus.admission.ledger_failing
+    campus.ledger.fail_before = None
+    campus.clock.advance(7)
+    assert ack(await campus.admission.receive(*box.batch(Lane.D, 0, 2))).through == 2
+    assert ack(await campus.admission.receive(*box.batch(Lane.D, 2, 2))).through == 4
+    assert [record.message for record in caplog.records] == ["ledger cannot be written", "ledger can be written again"]
+    assert (caplog.records[1].attempts, caplog.records[1].down_for_s) == (3, 7)
+    await campus.check_lanes(box)
+
+
+async def test_a_commit_of_which_nobody_heard_is_found_in_the_ledger(campus: Campus) -> None:
+    box = await connected(campus, Box())
+    box.put(*[box.event() for _ in range(4)])
+    campus.ledger.fail_after = sqlite3.OperationalError("disk I/O error")
+    assert await campus.admission.receive(*box.batch(Lane.D, 0, 2)) == []
+    campus.ledger.fail_after = None
+    assert ack(await campus.admission.receive(*box.batch(Lane.D, 0, 2))).through == 2
+    assert ack(await campus.admission.receive(*box.batch(Lane.D, 2, 2))).through == 4
+    assert len(await campus.rows("gate-1")) == 4
+
+
+async def test_a_kill_between_commit_and_ack_doubles_nothing(campus: Campus) -> None:
+    box = await connected(campus, Box())
+    box.put(*[box.event() for _ in range(6)])
+    for after in (0, 2, 4):
+        await campus.admission.receive(*box.batch(Lane.D, after, 2))  # the ack dies with the process
+        campus.restart()
+        assert (await campus.greet(box)).lanes[Lane.D].through == after + 2
+    assert [row.seq for row in await campus.rows("gate-1")] == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_cancelled_caller_leaves_the_others_their_answer(campus: Campus) -> None:
+    campus.limits = GroupLimits(linger_s=0.05)
+    campus.restart()
+    boxes = [await connected(campus, Box(f"gate-{n}", seed=n)) for n in (1, 2)]
+    for box in boxes:
+        box.put(box.event())
+    leader = asyncio.create_task(campus.admission.receive(*boxes[0].batch(Lane.D, 0)))
+    other = asyncio.create_task(campus.admission.receive(*boxes[1].batch(Lane.D, 0)))
+    await asyncio.sleep(0)
+    leader.cancel()
+    async with asyncio.timeout(10):
+        assert ack(await other).through == 1
+    with pytest.raises(asyncio.CancelledError):
+        await leader
+    assert ack(await campus.admission.receive(*boxes[0].batch(Lane.D, 0))).through == 1
+    assert len(await campus.rows("gate-1")) == 1
+
+
+async def test_an_older_backup_is_filled_up_by_the_boxes(campus: Campus, backup: Backup) -> None:
+    box = await connected(campus, Box())
+    box.put(*[box.event(record_no=n) for n in range(4)], box.event(ALARM))
+    for lane in (Lane.D, Lane.A):
+        await campus.admission.receive(*box.batch(lane, 0, 2))
+    yesterday = await backup()
+    await campus.admission.receive(*box.batch(Lane.D, 2))
+    campus.restart(yesterday)
+    marks = (await campus.greet(box)).lanes
+    assert {lane: marks[lane].through for lane in LANES} == {"A": 1, "M": 0, "D": 2, "S": 0, "T": 0}
+    assert ack(await campus.admission.receive(*box.batch(Lane.D, 2))).through == 4
+    assert [row.source_no for row in await campus.rows("gate-1") if row.lane is Lane.D] == [0, 1, 2, 3]
+    await campus.check_lanes(box)
+
+
+# --- credit
+
+
+async def test_credit_is_shared_and_at_least_a_batch(campus: Campus) -> None:
+    campus.limits = GroupLimits(pending_records=4_000)
+    campus.restart()
+    given = []
+    for number in range(1, 12):
+        box = Box(f"gate-{number}", seed=number)
+        campus.enrol(box)
+        given.append((await campus.greet(box)).credit)
+    assert given[0] == 4_000
+    assert given[3] == 1_000
+    assert given[-1] == BATCH_RECORDS_MAX
+
+
+async def test_a_writer_that_is_behind_holds_the_boxes_and_a_heartbeat_lifts_the_hold(campus: Campus) -> None:
+    campus.limits = GroupLimits(linger_s=30, due_records=1000, pending_records=80)
+    campus.restart()
+    box = await connected(campus, Box())
+    box.put(*[box.event() for _ in range(75)], *[box.reading() for _ in range(10)], box.event(ALARM))
+    waiting = asyncio.create_task(campus.admission.receive(*box.batch(Lane.D, 0)))
+    await asyncio.sleep(0)
+    # No room for ten more: not taken, and told to hold.
+    held = ack(await campus.admission.receive(*box.batch(Lane.T, 0)))
+    assert (held.through, held.credit) == (0, 0)
+    assert await campus.admission.receive(*box.heartbeat()) == []
+    async with asyncio.timeout(10):
+        await campus.admission.receive(*box.batch(Lane.A, 0))
+        await waiting
+    campus.admission._edges["gate-1"].session.held = True
+    [(leaf, _)] = lifted = await campus.admission.receive(*box.heartbeat())
+    assert leaf is Down.ACK
+    assert ack(lifted).credit > 0
+    assert await campus.admission.receive(*box.heartbeat()) == []
+
+
+async def test_a_failing_ledger_holds_the_boxes(campus: Campus, clock: VirtualClock) -> None:
+    box = await connected(campus, Box())
+    box.put(box.event(), box.event())
+    campus.ledger.fail_before = OSError("gone")
+    await campus.admission.receive(*box.batch(Lane.D, 0))
+    assert ack(await campus.admission.receive(*box.batch(Lane.D, 1))).credit == 0
