@@ -122,10 +122,12 @@ async def test_a_hello_that_overtakes_a_commit_doubles_nothing(campus: Campus) -
     assert (await campus.greet(box)).lanes[Lane.D].through == 0
     async with asyncio.timeout(10):
         again = asyncio.create_task(campus.admission.receive(*box.batch(Lane.D, 0, 2)))
+        await asyncio.sleep(0)
         await campus.admission.receive(*box.batch(Lane.A, 0, 1))
         await on_its_way
         assert ack(await again).through == 2
         later = asyncio.create_task(campus.admission.receive(*box.batch(Lane.D, 2, 2)))
+        await asyncio.sleep(0)
         await campus.admission.receive(*box.batch(Lane.A, 1, 1))
         assert ack(await later).through == 4
     assert [row.seq for row in await campus.rows("gate-1") if row.lane is Lane.D] == [1, 2, 3, 4]
