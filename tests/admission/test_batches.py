@@ -121,7 +121,7 @@ async def test_a_hello_that_overtakes_a_commit_doubles_nothing(campus: Campus) -
     await asyncio.sleep(0)
     assert (await campus.greet(box)).lanes[Lane.D].through == 0
     async with asyncio.timeout(10):
-        again = asyncio.create_task(campus.admission.receive(*box.batch(Lane.D, 0, 2)))
+        again = asyncio.create_task(campus.admission.receive(*box.batch(Lane.D, 0, 3)))
         await asyncio.sleep(0)
         await campus.admission.receive(*box.batch(Lane.A, 0, 1))
         await on_its_way
