@@ -1,0 +1,95 @@
+"""What must hold when everything is at rest, each one a function that gives the sentences in which it is broken."""
+
+from collections.abc import Iterator
+
+from aggregator.ledger import Ledger
+from tests.campus.office import Office
+from tests.campus.truth import Truth, serial_of
+from wire.records import Gap, decode_record
+from wire.topics import CAMPUS_NODE, LANES, Lane
+
+SHOWN = 5
+
+
+def nothing_lost(truth: Truth) -> Iterator[str]:
+    """What a maker was told it may forget is in the ledger."""
+    missing = truth.missing()
+    for serial in missing[:SHOWN]:
+        made = truth.made[serial]
+        cards = [place for place, serials in truth.on_card.items() if serial in serials]
+        yield f"lost: {made}, promised at {truth.promised[serial]:.3f} s, accepted on {cards} ({len(missing)} in all)"
+
+
+def nothing_doubled(truth: Truth, office: Office) -> Iterator[str]:
+    """One row per record, by the observer's serial, by event id and by the device's own number."""
+    seen: dict[object, int] = {}
+    for row in office.rows:
+        assert row.body is not None
+        serial = serial_of(decode_record(row.body))
+        keys: list[object] = [("event", row.event_id)]
+        if serial is not None:
+            keys.append(("serial", serial))
+        if row.source_no is not None:
+            keys.append(("source", row.device_id, row.source_epoch, row.source_no))
+            keys.append(("print", row.device_id, row.source_no, row.fingerprint))
+        for key in keys:
+            if key in seen:
+                yield f"doubled: {key} at positions {seen[key]} and {row.position}"
+            seen[key] = row.position
+    for serial, made in truth.made.items():
+        if made.clash and serial in truth.in_ledger and not truth.excused and truth.conflicts == 0:
+            yield f"clash {serial} was taken for a record of its own"
+
+
+def only_what_was_accepted(truth: Truth, office: Office) -> Iterator[str]:
+    """Each row of a box stands under a number which that box gave to it, and to nothing else of that history."""
+    for row in office.rows:
+        if row.edge == CAMPUS_NODE or row.kind == "gap":
+            continue
+        given = truth.numbers.get((row.edge, row.epoch, row.lane, row.seq), set())
+        if row.event_id not in given:
+            yield f"{row.edge} {row.lane} {row.seq} holds {row.event_id}, the box had {given}"
+
+
+async def lanes_without_unexplained_holes(ledger: Ledger, edges: list[str]) -> tuple[list[str], int]:
+    """Every number of every lane is there, in order, chained; what is not is covered by a GAP. Also counts lanes."""
+    broken, lanes = [], 0
+    for edge in [*edges, CAMPUS_NODE]:
+        for epoch in await ledger.epochs(edge):
+            for lane in LANES:
+                report = await ledger.verify_chain(edge, epoch.epoch, lane)
+                lanes += 1
+                if report.fault:
+                    broken.append(f"{edge} {epoch.epoch[:8]} {lane}: {report.fault}")
+    return broken, lanes
+
+
+def lanes_in_order_of_acceptance(truth: Truth, office: Office) -> Iterator[str]:
+    """Within a history, higher numbers have higher positions; and who waits for each answer is heard in order."""
+    last_position: dict[tuple[str, str, Lane], tuple[int, int]] = {}
+    last_serial: dict[tuple[str, str, Lane, str], int] = {}
+    for row in office.rows:
+        key = (row.edge, row.epoch, row.lane)
+        seq, through = last_position.get(key, (0, 0))
+        if row.seq <= through:
+            yield f"{key}: number {row.seq} at position {row.position} comes after {seq}..{through}"
+        last_position[key] = (row.seq, row.through)
+        assert row.body is not None
+        serial = serial_of(decode_record(row.body))
+        made = truth.made.get(serial or 0)
+        if made is None or not made.stop_and_wait or made.clash:
+            continue
+        if last_serial.get((*key, made.maker), 0) > made.serial:
+            yield f"{key}: {made.maker}'s record {made.serial} comes after {last_serial[*key, made.maker]}"
+        last_serial[*key, made.maker] = made.serial
+
+
+def gaps_say_what_is_gone(office: Office) -> dict[tuple[str, str], int]:
+    """Records that GAPs stand for, by edge and reason."""
+    gone: dict[tuple[str, str], int] = {}
+    for row in office.rows:
+        if row.kind == "gap" and row.body is not None:
+            gap = decode_record(row.body)
+            assert isinstance(gap, Gap)
+            gone[row.edge, gap.reason] = gone.get((row.edge, gap.reason), 0) + gap.count
+    return gone
