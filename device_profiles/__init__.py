@@ -1,0 +1,1 @@
+"""Devices as data: profiles in YAML, their typed model, the catalogue. Imports only wire."""

@@ -13,38 +13,38 @@ import logging
 import os
 import random
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
+from edge_agent import HEALTH_FILE, OUTBOX_FILE, version
 from edge_agent.birth import birth
-from edge_agent.channels import ChannelParts, make_channel
+from edge_agent.channels import Channel, ChannelParts, make_channel
 from edge_agent.clock import ClockWatch, SystemClock
 from edge_agent.draft import NO_ID, NO_STAMP, Draft
 from edge_agent.health import Health, new_counters
 from edge_agent.intake import Intake
 from edge_agent.keys import IdentityKey, verifies
 from edge_agent.outbox import Outbox, open_outbox
-from edge_agent.settings import EdgeSettings, Secrets
+from edge_agent.settings import Device, EdgeSettings, Loaded, Secrets, read_secrets
 from edge_agent.supervise import RefusedError, Supervisor
 from edge_agent.uplink import Uplink, UplinkRefusedError
 from edge_agent.uplink.carrier import MqttCarrier
 from wire.identity import Pseudonymiser
-from wire.mqtt_link import BrokerAddress, LinkRefused
+from wire.mqtt_link import LinkRefused
 from wire.records import ClockMark
-from wire.topics import Lane
 
 log = logging.getLogger(__name__)
 
 MAINTAIN_S: Final = 5.0
 CLOCK_WATCH_S: Final = 5.0
 GOODBYE_S: Final = 2.0
-HEALTH_FILE: Final = "health.json"
-OUTBOX_FILE: Final = "outbox.sqlite"
 
 
-async def run_agent(settings: EdgeSettings, *, stop: asyncio.Event | None = None) -> None:
-    """Run one box until SIGTERM, SIGINT or stop. Raises KeyFileError, OutboxRefused, OutboxGone."""
+async def run_agent(settings: EdgeSettings, loaded: Loaded, *, stop: asyncio.Event | None = None) -> None:
+    """Run one box until SIGTERM, SIGINT or stop. loaded: the file the settings came from, without findings.
+
+    Raises SecretError or KeyFileError when the box is not enrolled, OutboxError when its disk cannot be used.
+    """
     secrets = read_secrets(settings)
     key = IdentityKey.load(settings.identity_key_file)
     stop = stop or _stop_on_signals()
@@ -57,24 +57,36 @@ async def run_agent(settings: EdgeSettings, *, stop: asyncio.Event | None = None
         edge=settings.edge,
         limits=settings.outbox_limits(),
     ) as outbox:
-        await _Box(settings, secrets, key, clock, outbox).run(stop)
+        box = _Box(settings, loaded.devices, secrets=secrets, key=key, clock=clock, outbox=outbox)
+        await box.run(stop)
 
 
 class _Box:
     """The parts of one running box and how they are joined."""
 
     def __init__(
-        self, settings: EdgeSettings, secrets: Secrets, key: IdentityKey, clock: SystemClock, outbox: Outbox
+        self,
+        settings: EdgeSettings,
+        devices: Mapping[str, Sequence[Device]],
+        *,
+        secrets: Secrets,
+        key: IdentityKey,
+        clock: SystemClock,
+        outbox: Outbox,
     ) -> None:
         self._settings = settings
         self._secrets = secrets
         self._clock = clock
         self._outbox = outbox
-        self._devices = bind_devices(settings)
+        self._devices = devices
         self._counters = new_counters()
         self._chance: Callable[[], float] = random.SystemRandom().random
         self._intake = Intake(
-            outbox, edge=settings.edge, clock=clock, random=os.urandom, appended=lambda lanes: self._uplink.grew(lanes)
+            outbox,
+            edge=settings.edge,
+            clock=clock,
+            random=os.urandom,
+            appended=lambda lanes: self._uplink.grew(lanes),  # noqa: PLW0108  made below
         )
         self._health = Health(
             self._counters,
@@ -97,7 +109,7 @@ class _Box:
             verify=lambda message, signature: verifies(campus_public, message, signature),
             software=version(),
             heartbeat=self._health.decorate,
-            welcomed=lambda: self._uplink_up(),
+            welcomed=lambda: self._uplink_up(),  # noqa: PLW0108  set anew by each connection
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -188,7 +200,7 @@ class _Box:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_S):
                 while self._uplink.open and any(depth.queued for depth in (await self._outbox.depths()).values()):
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.05)  # noqa: ASYNC110  nobody tells when the outbox empties
 
 
 def _runner(channel: Channel) -> Callable[[Supervisor], Awaitable[None]]:

@@ -58,18 +58,19 @@ def enrol(
     lang: Language = None,
 ) -> None:
     """Join a campus."""
-    from edge_agent import enrolment_files, version
+    from edge_agent import version
     from edge_agent.check_cli import load_or_report
-    from edge_agent.enrol import EnrolError
+    from edge_agent.enrol import EnrolError, files_of
     from edge_agent.enrol import enrol as join
 
     texts = Texts(lang)
-    settings = load_or_report(config, language=lang)
-    if settings is None:
+    loaded = load_or_report(config, language=lang)
+    if loaded is None or loaded.settings is None:
         raise typer.Exit(EXIT_SETTINGS)
+    settings = loaded.settings
     secret = token or sys.stdin.readline().strip()
     try:
-        answer = join(url, secret, edge=settings.edge, software=version(), files=enrolment_files(settings))
+        answer = join(url, secret, edge=settings.edge, software=version(), files=files_of(settings))
     except EnrolError as error:
         typer.echo(texts("edge.enrol.failed", code=error.code, detail=error.detail), err=True)
         raise typer.Exit(EXIT_UNREACHABLE if error.code == "unreachable" else EXIT_REFUSED) from None
@@ -89,37 +90,44 @@ def run(
     from edge_agent.app import run_agent
     from edge_agent.check_cli import load_or_report
     from edge_agent.keys import KeyFileError
+    from edge_agent.outbox import OutboxError
+    from edge_agent.settings import SecretError
     from wire.logs import configure_logging
 
     configure_logging(log_level)
-    settings = load_or_report(config, language=lang)
-    if settings is None:
+    loaded = load_or_report(config, language=lang)
+    if loaded is None or loaded.settings is None:
         raise typer.Exit(EXIT_SERVICE_SETTINGS)
     try:
-        asyncio.run(run_agent(settings))
-    except KeyFileError as error:
+        asyncio.run(run_agent(loaded.settings, loaded))
+    except (KeyFileError, SecretError) as error:
         typer.echo(Texts(lang)("edge.run.not_enrolled", path=error), err=True)
         raise typer.Exit(EXIT_SERVICE_SETTINGS) from None
+    except OutboxError as error:
+        typer.echo(Texts(lang)("edge.run.stopped", cause=error), err=True)
+        raise typer.Exit(EXIT_FINDINGS) from None
 
 
 @app.command(help=_T("edge.cli.outbox"))
 def outbox(config: Config = DEFAULT_CONFIG, as_json: Json = False, lang: Language = None) -> None:  # noqa: FBT002
     """Show the outbox, also while the agent runs."""
+    from edge_agent import OUTBOX_FILE
     from edge_agent.check_cli import load_or_report
     from edge_agent.outbox_cli import show_outbox
 
-    settings = load_or_report(config, language=lang)
-    if settings is None:
+    loaded = load_or_report(config, language=lang)
+    if loaded is None or loaded.settings is None:
         raise typer.Exit(EXIT_SETTINGS)
-    raise typer.Exit(show_outbox(settings, as_json=as_json, texts=Texts(lang)))
+    settings = loaded.settings
+    raise typer.Exit(show_outbox(settings.data_dir / OUTBOX_FILE, as_json=as_json, texts=Texts(lang)))
 
 
-@app.command(help=_T("edge.cli.version"))
-def version() -> None:
+@app.command("version", help=_T("edge.cli.version"))
+def show_version() -> None:
     """Show the version."""
-    from importlib.metadata import version as installed
+    from edge_agent import version
 
-    typer.echo(installed("campus-iot"))
+    typer.echo(version())
 
 
 def main() -> None:

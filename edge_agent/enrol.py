@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge_agent.keys import IdentityKey
+from edge_agent.settings import EdgeSettings
 
 TIMEOUT_S: Final = 15.0
 ANSWER_BYTES_MAX: Final = 64 * 1024
@@ -35,6 +36,18 @@ class EnrolFiles:
     campus_key: Path
     campus_public_key: Path
     broker_password: Path
+
+
+def files_of(settings: EdgeSettings) -> EnrolFiles:
+    """Where the settings want the box's secrets. Raises EnrolError when they name no file for the broker's password."""
+    if settings.uplink.password_file is None:
+        raise EnrolError("no_password_file", "uplink.password_file")
+    return EnrolFiles(
+        identity_key=settings.identity_key_file,
+        campus_key=settings.campus_key_file,
+        campus_public_key=settings.campus_public_key_file,
+        broker_password=settings.uplink.password_file,
+    )
 
 
 def enrol(url: str, token: str, *, edge: str, software: str, files: EnrolFiles) -> dict[str, Any]:

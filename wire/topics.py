@@ -87,6 +87,7 @@ TOPICS: Final[dict[str, Lane]] = {
     "Device/State/Operating": Lane.S,
     "Device/State/Clock": Lane.S,
     "Device/State/Info": Lane.S,
+    "Device/State/Notice": Lane.S,
     "Document/Applied": Lane.S,
     "EdgeNode/State/Birth": Lane.S,
     "EdgeNode/State/Death": Lane.S,

@@ -1,0 +1,53 @@
+"""What each protocol lets a profile and the settings say: one module per protocol, which exposes `PROTOCOL`.
+
+A protocol's module here holds no IO and no decoding; it holds names. Its codec is `edge_agent/codecs/<protocol>.py`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+
+from pydantic import BaseModel, ConfigDict
+
+
+class StrictModel(BaseModel):
+    """Foreign YAML: nothing is guessed, nothing unknown is passed over."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class NoAttributes(StrictModel):
+    """For protocols whose resources need none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtocolModel:
+    """A protocol as a profile sees it.
+
+    transports: kinds of channel that can carry it. messages: kinds of message its devices send, each with the fields
+    that a mapping may use. address: the model of a device's own address in settings; address_key: the text by which
+    the codec knows the device. attributes: the model of a device resource's attributes.
+    """
+
+    name: str
+    transports: frozenset[str]
+    messages: Mapping[str, frozenset[str]]
+    address: type[BaseModel]
+    address_key: Callable[[BaseModel], str]
+    attributes: type[BaseModel] = field(default=NoAttributes)
+
+
+@cache
+def protocol_names() -> tuple[str, ...]:
+    """All protocols we have, sorted."""
+    return tuple(sorted(module.name.replace("_", "-") for module in iter_modules(__path__)))
+
+
+def protocol(name: str) -> ProtocolModel:
+    """Raises LookupError when there is none of that name."""
+    if name not in protocol_names():
+        raise LookupError(name)
+    found: ProtocolModel = import_module(f"{__name__}.{name.replace('-', '_')}").PROTOCOL
+    return found

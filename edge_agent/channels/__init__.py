@@ -5,11 +5,31 @@ codec and a channel meet in `reception`, which every kind shares: what came from
 is kept, and whether the device may be told.
 """
 
+from collections.abc import Sequence
+from importlib import import_module
+
 from edge_agent.channels.base import (
     BoundDevice,
     Channel,
     ChannelHealth,
     ChannelParts,
+    Decide,
+    as_reported,
 )
+from edge_agent.settings import ChannelSettings, Device, Secrets
+from edge_agent.translate import DeviceInfo
 
-__all__ = ["BoundDevice", "Channel", "ChannelHealth", "ChannelParts"]
+__all__ = ["BoundDevice", "Channel", "ChannelHealth", "ChannelParts", "Decide", "as_reported", "make_channel"]
+
+
+def make_channel(
+    settings: ChannelSettings, devices: Sequence[Device], parts: ChannelParts, secrets: Secrets
+) -> Channel:
+    """The channel that one entry of the settings asks for. Opens nothing. Raises LookupError for an unfit protocol."""
+    bound = [
+        BoundDevice(device.address_key, DeviceInfo(f"{parts.edge}/{device.name}", device.zone), device.profile)
+        for device in devices
+    ]
+    kind = import_module(f"{__name__}.{settings.transport.kind}")
+    channel: Channel = kind.make(settings, bound, parts, secrets.channel_passwords.get(settings.name, ""))
+    return channel

@@ -31,10 +31,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from edge_agent.channels.base import BoundDevice, ChannelHealth, ChannelParts
+from edge_agent.channels.base import BoundDevice, Channel, ChannelHealth, ChannelParts
 from edge_agent.channels.reception import Parcel, Reception
-from edge_agent.codecs import Decoded, Downlink, MqttCodec, Sign
+from edge_agent.codecs import Decoded, Downlink, MqttCodec, Sign, mqtt_codec
 from edge_agent.message import Message
+from edge_agent.settings import ChannelSettings
 from edge_agent.supervise import RefusedError
 from edge_agent.wakeup import Signal
 from wire.clock import Stamp
@@ -87,14 +88,17 @@ Connect = Callable[[Callable[[MqttMessage], None]], Awaitable[Link]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MqttChannelSettings:
-    """What the channel itself must know. client_id: stable, or the broker's session is lost."""
+    """What the channel itself must know. topic_prefix: without a slash at its end."""
 
     name: str
     topic_prefix: str
 
 
 def dialler(address: BrokerAddress, client_id: str, version: int) -> Connect:
-    """How the channel gets a link: a persistent session with manual acknowledgement. version: 4 (MQTT 3.1.1) or 5."""
+    """How the channel gets a link: a persistent session with manual acknowledgement.
+
+    client_id: stable, for the broker keeps the session under it. version: 4 (MQTT 3.1.1) or 5.
+    """
 
     async def connect(on_message: Callable[[MqttMessage], None]) -> Link:
         return await MqttLink.connect(
@@ -297,6 +301,23 @@ class MqttChannel:
     async def _report_silence(self) -> None:
         for parcel in self._reception.silent():
             await self._reception.settle(parcel)
+
+
+def make(settings: ChannelSettings, devices: Sequence[BoundDevice], parts: ChannelParts, password: str) -> Channel:
+    """The channel of one entry of the settings. Raises LookupError when its protocol does not speak MQTT."""
+    codec = mqtt_codec(settings.protocol)
+    transport = settings.transport
+    return MqttChannel(
+        MqttChannelSettings(name=settings.name, topic_prefix=transport.topic_prefix or codec.topic_prefix),
+        codec,
+        devices,
+        parts,
+        dialler(
+            transport.address(password),
+            transport.client_id or f"campus-edge-{parts.edge}-{settings.name}",
+            transport.version,
+        ),
+    )
 
 
 def _first(ended: ExceptionGroup[Exception]) -> Exception:

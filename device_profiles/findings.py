@@ -1,0 +1,89 @@
+"""What is wrong in a file a person wrote: where, what was expected, and the nearest thing that would be right.
+
+A finding is data; `render` makes the text in the reader's language from `wire/i18n` (`finding.<code>`). One error in
+the file gives one finding, and all of them come out in one run, in the order of the file:
+
+    edge.yaml:14:11: error[unknown_key] …
+       14 |     adress: {device_id: "1026701"}
+          |     ^
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from wire.i18n import Texts
+
+
+class Severity(StrEnum):
+    """error: must be mended; warning: works, but is probably not what was meant."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+# A value behind such a key is never printed, not even from the line that is shown.
+_SECRET_LINE: Final = re.compile(r"(?i)^(\s*-?\s*[\w-]*(?:password|secret|token|key)\s*:\s*)\S.*$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing wrong. line and column count from 1. params: for the text; excerpt: the line as it stands."""
+
+    path: Path
+    line: int
+    column: int
+    code: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    severity: Severity = Severity.ERROR
+    excerpt: str = ""
+
+    def render(self, texts: Texts) -> str:
+        """The finding for a person: position, message, the line with a caret."""
+        severity = texts(f"finding.{self.severity}")
+        head = f"{self.path}:{self.line}:{self.column}: {severity}[{self.code}] {self.message(texts)}"
+        if not self.excerpt.strip():
+            return head
+        return f"{head}\n{self.line:>5} | {mask(self.excerpt)}\n{'':>5} | {'':{self.column - 1}}^"
+
+    def message(self, texts: Texts) -> str:
+        """The message alone, with the nearest valid name when there is one."""
+        params = {name: value for name, value in self.params.items() if name != "nearest"}
+        message = texts(f"finding.{self.code}", **params)
+        nearest = self.params.get("nearest")
+        return message + (texts("finding.nearest", nearest=nearest) if nearest else "")
+
+    def as_document(self, texts: Texts) -> dict[str, Any]:
+        """The stable JSON shape of a finding."""
+        return {
+            "file": str(self.path),
+            "line": self.line,
+            "column": self.column,
+            "severity": self.severity.value,
+            "code": self.code,
+            "params": dict(self.params),
+            "message": self.message(texts),
+        }
+
+
+def mask(line: str) -> str:
+    """A source line without the value of a key that sounds like a secret (`*_file` only names one)."""
+    return _SECRET_LINE.sub(r"\1…", line.rstrip())
+
+
+def nearest(wrong: str, known: Iterable[str]) -> str:
+    """The known name most like a wrong one, or "" when none is near."""
+    close = difflib.get_close_matches(wrong, list(known), n=1, cutoff=0.55)
+    return close[0] if close else ""
+
+
+def in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """By file and place; one for each code at one place."""
+    seen: dict[tuple[str, int, int, str], Finding] = {}
+    for finding in findings:
+        seen.setdefault((str(finding.path), finding.line, finding.column, finding.code), finding)
+    return [seen[key] for key in sorted(seen)]

@@ -1,0 +1,322 @@
+"""A device profile: one YAML file that says what a product is, what it says and what that means. EdgeX words.
+
+    <device_class>/<name>.yaml      name and class are the file's and the folder's
+
+Two steps: pydantic looks at each value by itself, `cross_check` at what refers to something else (a mapping's source
+and fields, topics, resources, ranges). `read_profile` does both and gives every finding of the file at once.
+"""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field, ValidationError
+
+from device_profiles.findings import Finding, in_order, nearest
+from device_profiles.protocols import ProtocolModel, StrictModel, protocol, protocol_names
+from device_profiles.yaml_source import Loc, Source, from_pydantic, load, validate
+from wire.topics import TOPICS
+
+
+class DeviceClass(StrEnum):
+    """The folders a profile may lie in."""
+
+    ACCESS_CONTROL = "access_control"
+    ATTENDANCE = "attendance"
+    BIOMETRIC = "biometric"
+    ONE_CARD = "one_card"
+    BROADCAST = "broadcast"
+    PAYMENT = "payment"
+    VIDEO = "video"
+    ENVIRONMENT = "environment"
+    ENERGY = "energy"
+
+
+class System(StrEnum):
+    """The seven systems of a school."""
+
+    VIDEO = "video"
+    ACCESS = "access"
+    ATTENDANCE = "attendance"
+    BROADCAST = "broadcast"
+    PAYMENT = "payment"
+    BIOMETRICS = "biometrics"
+    ONE_CARD = "one_card"
+
+
+class Contract(StrEnum):
+    """How a device keeps its records: until we say so; by number, and we ask; or not at all."""
+
+    ACKED = "acked"
+    INDEXED = "indexed"
+    UNHEARD = "unheard"
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(?:_[a-z0-9]+)*$", max_length=64)]
+ProfileName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$", max_length=63)]
+Line = Annotated[str, Field(min_length=1, max_length=200)]
+Code = str | int | bool
+
+T = TypeVar("T")
+# YAML has lists and texts; strict mode would want tuples and enum members, so these two are let in.
+Many = Annotated[tuple[T, ...], Field(strict=False)]
+ValueType = Literal["Bool", "Int16", "Int32", "Int64", "Uint16", "Uint32", "Uint64", "Float32", "Float64", "String"]
+ReadWrite = Literal["R", "W", "RW"]
+
+
+class Product(StrictModel):
+    """A product on the market that speaks this way."""
+
+    manufacturer: Line
+    model: Line
+    description: Line | None = None
+
+
+class LivenessRule(StrictModel):
+    """A device says something every interval_s; after `missed` intervals without a sign it counts as DOWN."""
+
+    interval_s: Annotated[int, Field(ge=1, le=86_400)]
+    missed: Annotated[int, Field(ge=1, le=20)] = 3
+
+
+class ResourceProperties(StrictModel):
+    """Type, unit and range of a device resource. value = raw * scale + offset; units: UCUM."""
+
+    value_type: ValueType
+    read_write: ReadWrite
+    units: Annotated[str, Field(max_length=20)] = ""
+    scale: float = 1.0
+    offset: float = 0.0
+    mask: Annotated[int, Field(ge=0)] | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    sensitive: bool = False
+
+
+class DeviceResource(StrictModel):
+    """One value a device holds. attributes: where it stands, in the protocol's own terms."""
+
+    name: Name
+    description: Line | None = None
+    attributes: dict[str, object] = Field(default_factory=dict)
+    properties: ResourceProperties
+
+
+class ResourceOperation(StrictModel):
+    """One step of a device command."""
+
+    device_resource: Name
+    value: Code | float | None = None
+
+
+class DeviceCommand(StrictModel):
+    """Something a device can be told. idempotent: telling it twice is harmless."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$", max_length=64)]
+    read_write: ReadWrite
+    idempotent: bool
+    reply_within_ms: Annotated[int, Field(ge=1, le=600_000)]
+    resource_operations: Annotated[tuple[ResourceOperation, ...], Field(min_length=1, strict=False)]
+
+
+class DirectionMap(StrictModel):
+    """The device's codes for the direction through a door."""
+
+    field: Name
+    values: dict[Code, Literal["in", "out"]]
+
+
+class StateMap(StrictModel):
+    """The device's codes for a state; a code that is not in the table becomes `Unknown`."""
+
+    field: Name
+    values: dict[Code, Line]
+
+
+class EventMapping(StrictModel):
+    """What one kind of message means. The first mapping whose `when` matches is taken."""
+
+    source: Name
+    topic: Line
+    when: dict[Name, Code | float | list[Code | float]] = Field(default_factory=dict)
+    access_point: Annotated[str, Field(max_length=64)] = ""
+    reason: Annotated[str, Field(max_length=64)] = ""
+    direction: DirectionMap | None = None
+    state: StateMap | None = None
+    credential: bool = False
+    holder: bool = False
+    values: list[Name] | dict[Name, Name] = Field(default_factory=list)
+
+    def value_fields(self) -> Iterator[tuple[str, str]]:
+        """(name in the event, field of the message) of each value carried along."""
+        if isinstance(self.values, dict):
+            yield from self.values.items()
+        else:
+            yield from ((name, name) for name in self.values)
+
+    def fields(self) -> Iterator[tuple[str, Loc]]:
+        """Every message field this mapping names, and where under the mapping."""
+        yield from ((name, ("when", name)) for name in self.when)
+        if self.direction is not None:
+            yield self.direction.field, ("direction", "field")
+        if self.state is not None:
+            yield self.state.field, ("state", "field")
+        for index, (name, message_field) in enumerate(self.value_fields()):
+            yield message_field, ("values", name if isinstance(self.values, dict) else index)
+
+
+class AutoEvent(StrictModel):
+    """Read a resource by itself, every interval_ms; with on_change only a change is told."""
+
+    source: Name
+    interval_ms: Annotated[int, Field(ge=50, le=86_400_000)]
+    on_change: bool = False
+
+
+class Caveat(StrictModel):
+    """Something a person should know before relying on this profile."""
+
+    description: Annotated[str, Field(min_length=1, max_length=500)]
+    link: Line | None = None
+
+
+class DeviceProfile(StrictModel):
+    """See the module."""
+
+    name: ProfileName
+    description: Line
+    description_zh: Line | None = None
+    products: Annotated[tuple[Product, ...], Field(min_length=1, strict=False)]
+    device_class: Annotated[DeviceClass, Field(strict=False)]
+    systems: Annotated[tuple[Annotated[System, Field(strict=False)], ...], Field(min_length=1, strict=False)]
+    protocol: Line
+    contract: Annotated[Contract, Field(strict=False)]
+    source: Annotated[str, Field(min_length=1, max_length=400)]
+    liveness: LivenessRule
+    device_resources: Many[DeviceResource] = ()
+    device_commands: Many[DeviceCommand] = ()
+    event_mappings: Many[EventMapping] = ()
+    auto_events: Many[AutoEvent] = ()
+    caveats: Many[Caveat] = ()
+
+
+# --- reading ------------------------------------------------------------------------------------------
+
+
+def read_profile(path: Path) -> tuple[DeviceProfile | None, list[Finding]]:
+    """A profile from its file, or None; and everything that is wrong with the file, in its order."""
+    source = load(path)
+    profile, findings = validate(source, DeviceProfile)
+    if isinstance(source.data, dict):
+        # Also for a file with errors in it: a person wants to mend everything in one go.
+        findings = in_order([*findings, *cross_check(source)])
+    return (None if findings else profile), findings
+
+
+def cross_check(source: Source) -> list[Finding]:
+    """What refers to something that is not there, in the raw data of a profile."""
+    return [*_check_place(source), *_check_mappings(source), *_check_references(source), *_check_ranges(source)]
+
+
+def _check_place(source: Source) -> Iterator[Finding]:
+    name, folder = source.value_at(("name",)), source.value_at(("device_class",))
+    if isinstance(name, str) and name != source.path.stem:
+        yield source.finding(("name",), "name_is_file", params={"expected": source.path.stem})
+    if isinstance(folder, str) and folder in set(DeviceClass) and folder != source.path.parent.name:
+        yield source.finding(("device_class",), "class_is_folder", params={"expected": source.path.parent.name})
+    wanted = source.value_at(("protocol",))
+    if isinstance(wanted, str) and wanted not in protocol_names():
+        params = {"name": wanted, "nearest": nearest(wanted, protocol_names())}
+        yield source.finding(("protocol",), "unknown_protocol", params=params)
+
+
+def _protocol_of(source: Source) -> ProtocolModel | None:
+    name = source.value_at(("protocol",))
+    return protocol(name) if isinstance(name, str) and name in protocol_names() else None
+
+
+def _items(source: Source, name: str) -> Iterator[tuple[Loc, dict[str, object]]]:
+    for index, item in enumerate(source.value_at((name,)) or ()):
+        if isinstance(item, dict):
+            yield (name, index), item
+
+
+def _names(source: Source, name: str) -> list[str]:
+    return [str(item["name"]) for _, item in _items(source, name) if "name" in item]
+
+
+def _check_mappings(source: Source) -> Iterator[Finding]:
+    spoken = _protocol_of(source)
+    resources = _names(source, "device_resources")
+    for loc, item in _items(source, "event_mappings"):
+        topic, kind = item.get("topic"), item.get("source")
+        if isinstance(topic, str) and topic not in TOPICS:
+            yield source.finding(
+                (*loc, "topic"), "unknown_topic", params={"topic": topic, "nearest": nearest(topic, TOPICS)}
+            )
+        if spoken is None or not isinstance(kind, str):
+            continue
+        known = [*spoken.messages, *resources]
+        if kind not in known:
+            params = {"name": kind, "nearest": nearest(kind, known)}
+            yield source.finding((*loc, "source"), "unknown_source", params=params)
+            continue
+        yield from _check_fields(source, loc, spoken.messages.get(kind, frozenset({kind})))
+
+
+def _check_fields(source: Source, loc: Loc, known: frozenset[str]) -> Iterator[Finding]:
+    try:
+        mapping = EventMapping.model_validate(source.value_at(loc))
+    except ValidationError:
+        return  # told already, value by value
+    for name, inner in mapping.fields():
+        if name not in known:
+            params = {"name": name, "nearest": nearest(name, known)}
+            yield source.finding((*loc, *inner), "unknown_field", at_key=inner[0] == "when", params=params)
+
+
+def _check_references(source: Source) -> Iterator[Finding]:
+    resources = _names(source, "device_resources")
+    for section in ("device_resources", "device_commands"):
+        seen: dict[str, Loc] = {}
+        for loc, item in _items(source, section):
+            name = str(item.get("name", ""))
+            if name in seen:
+                line, _ = source.where((*seen[name], "name"))
+                yield source.finding((*loc, "name"), "duplicate_name", params={"name": name, "line": line})
+            seen.setdefault(name, loc)
+    for loc, item in _items(source, "device_commands"):
+        operations = item.get("resource_operations")
+        for index, operation in enumerate(operations if isinstance(operations, list) else ()):
+            if isinstance(operation, dict):
+                inner = (*loc, "resource_operations", index, "device_resource")
+                yield from _check_resource(source, inner, operation.get("device_resource"), resources)
+    for loc, item in _items(source, "auto_events"):
+        yield from _check_resource(source, (*loc, "source"), item.get("source"), resources)
+
+
+def _check_resource(source: Source, loc: Loc, name: object, resources: list[str]) -> Iterator[Finding]:
+    if isinstance(name, str) and name not in resources:
+        params = {"name": name, "nearest": nearest(name, resources)}
+        yield source.finding(loc, "unknown_resource", params=params)
+
+
+def _check_ranges(source: Source) -> Iterator[Finding]:
+    spoken = _protocol_of(source)
+    for loc, item in _items(source, "device_resources"):
+        properties = item.get("properties")
+        if isinstance(properties, dict):
+            written = "W" in str(properties.get("read_write", ""))
+            numeric = properties.get("value_type") not in {"Bool", "String"}
+            if written and numeric and not {"minimum", "maximum"} <= properties.keys():
+                yield source.finding((*loc, "properties"), "range_missing", at_key=True)
+            low, high = properties.get("minimum"), properties.get("maximum")
+            if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+                yield source.finding((*loc, "properties", "minimum"), "range_inverted")
+        if spoken is not None:
+            base = (*loc, "attributes")
+            try:
+                spoken.attributes.model_validate(item.get("attributes", {}))
+            except ValidationError as error:
+                yield from from_pydantic(source, spoken.attributes, error, base)

@@ -1,0 +1,306 @@
+"""A YAML file with the place of everything in it.
+
+Plain data only (no tags, no aliases that could explode), a key that stands twice is a finding and not silently the last
+one, and a quote that is never closed is reported where it opens. `validate` brings data and a pydantic model together
+and turns every pydantic error into a finding at its place.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from device_profiles.findings import Finding, Severity, in_order, nearest
+
+FILE_BYTES_MAX: Final = 1024 * 1024
+DEPTH_MAX: Final = 32
+
+Loc = tuple[str | int, ...]
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(slots=True)
+class Source:
+    """A loaded file. data: plain Python; keys, values: where each stands, (line, column) from 1."""
+
+    path: Path
+    lines: list[str]
+    data: Any = None
+    keys: dict[Loc, tuple[int, int]] = field(default_factory=dict)
+    values: dict[Loc, tuple[int, int]] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def finding(
+        self,
+        loc: Loc,
+        code: str,
+        *,
+        at_key: bool = False,
+        severity: Severity = Severity.ERROR,
+        params: Mapping[str, object] = MappingProxyType({}),
+    ) -> Finding:
+        """A finding at a place of this file. A param that is "" is left out."""
+        line, column = self.where(loc, at_key=at_key)
+        return Finding(
+            path=self.path,
+            line=line,
+            column=column,
+            code=code,
+            params={name: str(value) for name, value in params.items() if value != ""},
+            severity=severity,
+            excerpt=self.lines[line - 1] if line <= len(self.lines) else "",
+        )
+
+    def where(self, loc: Loc, *, at_key: bool = False) -> tuple[int, int]:
+        """The place of the value at loc, or of its key; of the nearest parent when loc itself is not in the file."""
+        places = (self.keys, self.values) if at_key else (self.values, self.keys)
+        for end in range(len(loc), -1, -1):
+            for place in places:
+                if loc[:end] in place:
+                    return place[loc[:end]]
+        return 1, 1
+
+    def keys_at(self, loc: Loc) -> list[str]:
+        """The keys of the mapping at loc."""
+        value = self.value_at(loc)
+        return [str(key) for key in value] if isinstance(value, dict) else []
+
+    def value_at(self, loc: Loc) -> Any:  # noqa: ANN401  foreign YAML
+        """What stands at loc; None when nothing does."""
+        value = self.data
+        for part in loc:
+            try:
+                value = value[part]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
+
+
+def load(path: Path) -> Source:
+    """Read a file. Whatever is wrong with it stands in `findings`; `data` is then as far as it could be read."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        source = Source(path, [])
+        source.findings.append(source.finding((), "unreadable", params={"cause": error.strerror or str(error)}))
+        return source
+    return parse(path, raw)
+
+
+def parse(path: Path, raw: bytes) -> Source:
+    """As `load`, from bytes."""
+    text = raw.decode("utf-8", "replace")
+    source = Source(path, text.split("\n"))
+    if len(raw) > FILE_BYTES_MAX:
+        source.findings.append(source.finding((), "file_too_large", params={"limit": FILE_BYTES_MAX}))
+        return source
+    if "\ufffd" in text:
+        line = next(number for number, line in enumerate(source.lines) if "\ufffd" in line)
+        source.values[()] = (line + 1, source.lines[line].index("\ufffd") + 1)
+        source.findings.append(source.finding((), "not_utf8"))
+        return source
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        source.findings.append(_syntax(source, error))
+        return source
+    if node is None:
+        source.findings.append(source.finding((), "empty"))
+        return source
+    source.data = _Builder(source).build(node, ())
+    return source
+
+
+def _syntax(source: Source, error: yaml.YAMLError) -> Finding:
+    mark = getattr(error, "problem_mark", None)
+    context = getattr(error, "context_mark", None)
+    problem = str(getattr(error, "problem", None) or error).splitlines()[0]
+    # What is open at the end of the file was forgotten where it opened.
+    if context is not None and (mark is None or mark.line >= len(source.lines) - 2):
+        mark = context
+    if mark is not None:
+        source.values[()] = (min(mark.line + 1, max(len(source.lines), 1)), mark.column + 1)
+    return source.finding((), "syntax", params={"problem": problem})
+
+
+class _Builder:
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._seen: set[int] = set()
+        self._constructor = yaml.constructor.SafeConstructor()
+
+    def build(self, node: yaml.Node, loc: Loc) -> Any:  # noqa: ANN401  foreign YAML
+        place = (node.start_mark.line + 1, node.start_mark.column + 1)
+        self._source.values[loc] = place
+        if len(loc) > DEPTH_MAX:
+            self._find(loc, "too_deep", limit=DEPTH_MAX)
+            return None
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, loc)
+        # A node met twice came through an alias; settings that copy by reference cannot be pointed at.
+        if id(node) in self._seen:
+            self._find(loc, "alias")
+            return None
+        self._seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            return [self.build(item, (*loc, index)) for index, item in enumerate(node.value)]
+        return self._mapping(node, loc)
+
+    def _mapping(self, node: yaml.Node, loc: Loc) -> dict[Any, Any]:
+        result: dict[Any, Any] = {}
+        for key_node, value_node in node.value:
+            key = self._key(key_node, loc)
+            if key is None:
+                continue
+            inner = (*loc, key)
+            if key in result:
+                line, _ = self._source.keys[inner]
+                self._find_at(key_node, "duplicate_key", key=key, line=line)
+                continue
+            self._source.keys[inner] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+            result[key] = self.build(value_node, inner)
+        return result
+
+    def _key(self, node: yaml.Node, loc: Loc) -> str | int | bool | None:
+        key = self._scalar(node, loc) if isinstance(node, yaml.ScalarNode) else None
+        if not isinstance(key, str | int | bool):
+            self._find_at(node, "bad_key")
+            return None
+        return key
+
+    def _scalar(self, node: yaml.ScalarNode, loc: Loc) -> Any:  # noqa: ANN401
+        try:
+            return self._constructor.construct_object(node)
+        except (yaml.YAMLError, ValueError):
+            self._find(loc, "bad_scalar", tag=node.tag)
+            return None
+
+    def _find(self, loc: Loc, code: str, **params: str | int) -> None:
+        self._source.findings.append(self._source.finding(loc, code, params=params))
+
+    def _find_at(self, node: yaml.Node, code: str, **params: str | int) -> None:
+        mark: Loc = ("\0",)
+        self._source.values[mark] = (node.start_mark.line + 1, node.start_mark.column + 1)
+        self._find(mark, code, **params)
+
+
+# --- pydantic -----------------------------------------------------------------------------------------
+
+_TYPES: Final = {
+    "string": "text",
+    "int": "integer",
+    "float": "number",
+    "bool": "boolean",
+    "list": "list",
+    "tuple": "list",
+    "dict": "mapping",
+    "model": "mapping",
+    "mapping": "mapping",
+    "set": "list",
+    "frozen_set": "list",
+    "path": "text",
+    "dataclass": "mapping",
+}
+_BOUNDS: Final = {
+    "greater_than": ("too_small_exclusive", "gt"),
+    "greater_than_equal": ("too_small", "ge"),
+    "less_than": ("too_large_exclusive", "lt"),
+    "less_than_equal": ("too_large", "le"),
+    "string_too_short": ("too_short", "min_length"),
+    "string_too_long": ("too_long", "max_length"),
+    "too_short": ("too_few", "min_length"),
+    "too_long": ("too_many", "max_length"),
+}
+
+
+def validate(source: Source, model: type[M]) -> tuple[M | None, list[Finding]]:
+    """The typed content, or None when something is wrong; and everything that is wrong, in the file's order."""
+    findings = list(source.findings)
+    if source.data is None:
+        return None, in_order(findings)
+    if not isinstance(source.data, dict):
+        findings.append(source.finding((), "wrong_type", params={"expected": "mapping"}))
+        return None, in_order(findings)
+    try:
+        content = model.model_validate(source.data)
+    except ValidationError as error:
+        findings += from_pydantic(source, model, error)
+        return None, in_order(findings)
+    return (None if findings else content), in_order(findings)
+
+
+def from_pydantic(source: Source, model: type[BaseModel], error: ValidationError, base: Loc = ()) -> list[Finding]:
+    """One finding for each place; base: where in the file the model's data begins."""
+    found: dict[tuple[int, int], Finding] = {}
+    for details in error.errors(include_url=False, include_input=True):
+        finding = _one(source, model, details, base)
+        found.setdefault((finding.line, finding.column), finding)
+    return list(found.values())
+
+
+def _one(source: Source, model: type[BaseModel], details: ErrorDetails, base: Loc) -> Finding:
+    loc = base + _real(source, base, details["loc"])
+    kind, context = details["type"], details.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = _known_keys(model, details["loc"][:-1])
+        taken = source.keys_at(loc[:-1])
+        free = [name for name in known if name not in taken]
+        params: dict[str, object] = {"key": loc[-1], "nearest": nearest(str(loc[-1]), free or known)}
+        return source.finding(loc, "unknown_key", at_key=True, params=params)
+    if kind == "missing":
+        return source.finding(loc, "missing_key", params={"key": details["loc"][-1]})
+    if kind in {"literal_error", "enum"}:
+        expected = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
+        options = [option.strip() for option in expected.split(",")]
+        value = str(details["input"])
+        params = {"value": value, "expected": expected, "nearest": nearest(value, options)}
+        return source.finding(loc, "not_one_of", params=params)
+    if kind in _BOUNDS:
+        code, name = _BOUNDS[kind]
+        return source.finding(loc, code, params={"limit": context.get(name, "")})
+    if kind == "string_pattern_mismatch":
+        return source.finding(loc, "pattern", params={"pattern": context.get("pattern", "")})
+    stem = kind.removesuffix("_type").removesuffix("_parsing").removesuffix("_from_float")
+    if stem in _TYPES:
+        return source.finding(loc, "wrong_type", params={"expected": _TYPES[stem]})
+    if kind.startswith("finding."):
+        return source.finding(loc, kind.removeprefix("finding."), params=context)
+    return source.finding(loc, "invalid", params={"detail": details["msg"]})
+
+
+def _real(source: Source, base: Loc, loc: Sequence[str | int]) -> Loc:
+    """The part of a pydantic location that stands in the file: it names members of unions, too."""
+    real: list[str | int] = []
+    for index, part in enumerate(loc):
+        here = source.value_at((*base, *real))
+        is_there = (isinstance(here, dict) and part in here) or (
+            isinstance(here, list) and isinstance(part, int) and part < len(here)
+        )
+        if is_there:
+            real.append(part)
+        elif index == len(loc) - 1 and isinstance(here, dict):
+            break
+    return tuple(real)
+
+
+def _known_keys(model: type[BaseModel], loc: Iterable[str | int]) -> list[str]:
+    current: list[type[BaseModel]] = [model]
+    for part in loc:
+        inner: list[type[BaseModel]] = []
+        for one in current:
+            info = one.model_fields.get(str(part)) if isinstance(part, str) else None
+            if info is not None:
+                inner += _models_in(info.annotation)
+        current = inner or current
+    return [info.alias or name for one in current for name, info in one.model_fields.items()]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401  typing's own forms
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]

@@ -1,0 +1,381 @@
+"""`edge.yaml`: what one box is, which channels and devices it has, where its campus is.
+
+The aggregator owns people, places and users; the box owns channels and devices and announces them at birth. Secrets
+stand only in files that are named here (`*_file`), relative to this file. Reading opens no network.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from pydantic import BaseModel, Field, ValidationError
+
+from device_profiles.catalogue import Catalogue, load_catalogue
+from device_profiles.findings import Finding, Severity, in_order, nearest
+from device_profiles.model import DeviceProfile
+from device_profiles.protocols import ProtocolModel, StrictModel, protocol, protocol_names
+from device_profiles.yaml_source import Loc, Source, from_pydantic, load, validate
+from edge_agent.outbox import OutboxLimits
+from wire.mqtt_link import BrokerAddress
+
+DAY_S: Final = 86_400
+MIB: Final = 1024 * 1024
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Shown = Annotated[str, Field(max_length=64)]
+Host = Annotated[str, Field(min_length=1, max_length=253)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+File = Annotated[Path, Field(strict=False)]
+
+
+class Site(StrictModel):
+    """Where the box stands. zone: IANA name, for devices that say local time."""
+
+    zone: Annotated[str, Field(max_length=64)]
+    name: Shown = ""
+    name_en: Shown = ""
+
+
+class ClockChoice(StrictModel):
+    """assume_synced: believe the wall clock although the kernel cannot be asked (containers). Shown in health."""
+
+    assume_synced: bool = False
+
+
+class Broker(StrictModel):
+    """How to reach an MQTT broker."""
+
+    host: Host
+    port: Port = 1883
+    username: Annotated[str, Field(max_length=128)] = ""
+    password_file: File | None = None
+    tls_ca: File | None = None
+    tls_certificate: File | None = None
+    tls_key: File | None = None
+
+    def address(self, password: str) -> BrokerAddress:
+        """With the password that its file holds."""
+        return BrokerAddress(
+            host=self.host,
+            port=self.port,
+            username=self.username,
+            password=password,
+            tls_ca=self.tls_ca,
+            tls_certificate=self.tls_certificate,
+            tls_key=self.tls_key,
+        )
+
+
+class MqttTransport(Broker):
+    """An MQTT broker that devices speak to. client_id: stable, since the broker keeps our session under it."""
+
+    kind: Literal["mqtt"]
+    topic_prefix: Annotated[str, Field(pattern=r"^[^#+\s/][^#+\s]*$", max_length=128)] | None = None
+    client_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    version: Literal[4, 5] = 5
+
+
+class OutboxChoice(StrictModel):
+    """How much the outbox may keep, and for how long after the campus has it."""
+
+    bytes_max: Annotated[int, Field(ge=16 * MIB)] = 256 * MIB
+    retention_days: Annotated[int, Field(ge=1, le=90)] = 7
+    telemetry_bytes_max: Annotated[int, Field(ge=MIB)] = 64 * MIB
+
+
+class DeviceSettings(StrictModel):
+    """One device. address: its own id in its protocol; zone: of its clock, if not the site's."""
+
+    name: Name
+    profile: Annotated[str, Field(min_length=1, max_length=63)]
+    address: dict[str, object]
+    display_name: Shown = ""
+    display_name_en: Shown = ""
+    place: Annotated[str, Field(max_length=64)] = ""
+    zone: Annotated[str, Field(max_length=64)] | None = None
+
+
+class ChannelSettings(StrictModel):
+    """One conversation: a broker session, a serial line, an endpoint; and the devices in it."""
+
+    name: Name
+    protocol: Annotated[str, Field(min_length=1, max_length=63)]
+    transport: MqttTransport
+    devices: Annotated[tuple[DeviceSettings, ...], Field(min_length=1, max_length=256, strict=False)]
+
+
+class EdgeSettings(StrictModel):
+    """The whole file."""
+
+    schema_: Annotated[Literal[1], Field(alias="schema")]
+    campus: Name
+    edge: Name
+    site: Site
+    clock: ClockChoice = ClockChoice()
+    data_dir: File
+    campus_key_file: File
+    campus_public_key_file: File
+    identity_key_file: File
+    uplink: Broker
+    outbox: OutboxChoice = OutboxChoice()
+    profile_folders: Annotated[tuple[File, ...], Field(strict=False)] = ()
+    channels: Annotated[tuple[ChannelSettings, ...], Field(strict=False, max_length=64)] = ()
+
+    def outbox_limits(self) -> OutboxLimits:
+        """As the outbox wants them."""
+        return OutboxLimits(
+            bytes_max=self.outbox.bytes_max,
+            retention_s=self.outbox.retention_days * DAY_S,
+            telemetry_bytes_max=self.outbox.telemetry_bytes_max,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device with its profile. address_key: the text by which the codec knows it."""
+
+    settings: DeviceSettings
+    profile: DeviceProfile
+    address_key: str
+    zone: str
+
+    @property
+    def name(self) -> str:
+        """Within its box."""
+        return self.settings.name
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """What the campus is told of it at birth."""
+        settings, profile = self.settings, self.profile
+        return {
+            "profile": profile.name,
+            "device_class": profile.device_class.value,
+            "systems": ",".join(system.value for system in profile.systems),
+            "protocol": profile.protocol,
+            "contract": profile.contract.value,
+            "display_name": settings.display_name,
+            "display_name_en": settings.display_name_en,
+            "place": settings.place,
+            "liveness_s": profile.liveness.interval_s * profile.liveness.missed,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a file gave. settings is None when something must be mended first; findings then say what."""
+
+    settings: EdgeSettings | None
+    findings: list[Finding]
+    devices: dict[str, tuple[Device, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What the files named in the settings hold. Prints as nothing."""
+
+    campus_key: bytes = field(repr=False)
+    campus_public_key: str = field(repr=False)
+    uplink_password: str = field(repr=False)
+    channel_passwords: dict[str, str] = field(repr=False)
+
+
+class SecretError(ValueError):
+    """A file that should hold a secret is missing or unusable; names the file, never what it holds."""
+
+
+# --- reading ------------------------------------------------------------------------------------------
+
+
+def read_settings(path: Path) -> Loaded:
+    """Read and check a file whole: every finding of one run, with paths resolved against the file's folder."""
+    source = load(path)
+    settings, findings = validate(source, EdgeSettings)
+    if not isinstance(source.data, dict):
+        return Loaded(None, findings)
+    catalogue = load_catalogue(_profile_folders(source))
+    findings = in_order([*findings, *_cross_check(source, catalogue)])
+    if settings is None or any(finding.severity is Severity.ERROR for finding in findings):
+        return Loaded(None, findings)
+    settings = _resolved(settings, path.parent.absolute())
+    devices = {channel.name: tuple(_bind(settings, channel, catalogue)) for channel in settings.channels}
+    return Loaded(settings, findings, devices)
+
+
+def read_secrets(settings: EdgeSettings) -> Secrets:
+    """Read the files the settings name. Raises SecretError."""
+    try:
+        campus_key = bytes.fromhex(_secret(settings.campus_key_file))
+    except ValueError as error:
+        raise SecretError(f"{settings.campus_key_file}: not hexadecimal") from error
+    if len(campus_key) < 16:
+        raise SecretError(f"{settings.campus_key_file}: shorter than 16 bytes")
+    return Secrets(
+        campus_key=campus_key,
+        campus_public_key=_secret(settings.campus_public_key_file),
+        uplink_password=_password(settings.uplink),
+        channel_passwords={channel.name: _password(channel.transport) for channel in settings.channels},
+    )
+
+
+def _password(broker: Broker) -> str:
+    return _secret(broker.password_file) if broker.password_file is not None else ""
+
+
+def _secret(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise SecretError(f"{path}: {reason}") from None
+
+
+def _resolved(settings: EdgeSettings, base: Path) -> EdgeSettings:
+    def broker(one: Broker) -> dict[str, object]:
+        files = ("password_file", "tls_ca", "tls_certificate", "tls_key")
+        return {name: base / path for name in files if (path := getattr(one, name)) is not None}
+
+    channels = tuple(
+        channel.model_copy(update={"transport": channel.transport.model_copy(update=broker(channel.transport))})
+        for channel in settings.channels
+    )
+    names = ("data_dir", "campus_key_file", "campus_public_key_file", "identity_key_file")
+    update: dict[str, object] = {name: base / getattr(settings, name) for name in names}
+    update |= {
+        "uplink": settings.uplink.model_copy(update=broker(settings.uplink)),
+        "profile_folders": tuple(base / folder for folder in settings.profile_folders),
+        "channels": channels,
+    }
+    return settings.model_copy(update=update)
+
+
+def _bind(settings: EdgeSettings, channel: ChannelSettings, catalogue: Catalogue) -> Iterator[Device]:
+    spoken = protocol(channel.protocol)
+    for device in channel.devices:
+        address = spoken.address.model_validate(device.address)
+        yield Device(
+            settings=device,
+            profile=catalogue.profiles[device.profile],
+            address_key=spoken.address_key(address),
+            zone=device.zone or settings.site.zone,
+        )
+
+
+# --- what refers to something else --------------------------------------------------------------------
+
+
+def _profile_folders(source: Source) -> list[Path]:
+    folders = source.value_at(("profile_folders",))
+    if not isinstance(folders, list):
+        return []
+    return [source.path.parent / folder for folder in folders if isinstance(folder, str)]
+
+
+def _cross_check(source: Source, catalogue: Catalogue) -> Iterator[Finding]:
+    yield from _check_zone(source, ("site", "zone"))
+    yield from _check_files(source)
+    channels = source.value_at(("channels",))
+    for index in range(len(channels) if isinstance(channels, list) else 0):
+        yield from _check_channel(source, ("channels", index), catalogue)
+    yield from _check_unique(source, [("channels", i) for i in range(len(channels or []))])
+    yield from _check_unique(source, [loc for loc, _ in _devices(source)])
+
+
+def _devices(source: Source) -> Iterator[tuple[Loc, dict[str, object]]]:
+    channels = source.value_at(("channels",))
+    for index in range(len(channels) if isinstance(channels, list) else 0):
+        devices = source.value_at(("channels", index, "devices"))
+        for number, device in enumerate(devices if isinstance(devices, list) else ()):
+            if isinstance(device, dict):
+                yield ("channels", index, "devices", number), device
+
+
+def _check_zone(source: Source, loc: Loc) -> Iterator[Finding]:
+    zone = source.value_at(loc)
+    if not isinstance(zone, str):
+        return
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        params = {"zone": zone, "nearest": nearest(zone, available_timezones())}
+        yield source.finding(loc, "unknown_zone", params=params)
+
+
+def _check_files(source: Source) -> Iterator[Finding]:
+    """A secret that others can read is worth a word; a missing one is the enrolment's business."""
+    locs: list[Loc] = [("campus_key_file",), ("identity_key_file",), ("uplink", "password_file")]
+    channels = source.value_at(("channels",))
+    locs += [("channels", i, "transport", "password_file") for i in range(len(channels or []))]
+    for loc in locs:
+        name = source.value_at(loc)
+        path = source.path.parent / name if isinstance(name, str) else None
+        if path is not None and path.exists() and path.stat().st_mode & 0o077:
+            yield source.finding(loc, "file_open", severity=Severity.WARNING, params={"path": path})
+
+
+def _check_channel(source: Source, loc: Loc, catalogue: Catalogue) -> Iterator[Finding]:
+    name = source.value_at((*loc, "protocol"))
+    spoken: ProtocolModel | None = None
+    if isinstance(name, str):
+        if name in protocol_names():
+            spoken = protocol(name)
+            kind = source.value_at((*loc, "transport", "kind"))
+            if kind == "mqtt" and kind not in spoken.transports:
+                params = {"protocol": name, "kind": kind}
+                yield source.finding((*loc, "transport", "kind"), "transport_unfit", params=params)
+        else:
+            params = {"name": name, "nearest": nearest(name, protocol_names())}
+            yield source.finding((*loc, "protocol"), "unknown_protocol", params=params)
+    addresses: dict[str, Loc] = {}
+    for inner, device in _devices(source):
+        if inner[: len(loc)] == loc:
+            yield from _check_profile(source, inner, device, str(name), catalogue)
+            yield from _check_zone(source, (*inner, "zone"))
+            if spoken is not None:
+                yield from _check_address(source, (*inner, "address"), spoken, addresses)
+
+
+def _check_profile(
+    source: Source, loc: Loc, device: dict[str, object], channel_protocol: str, catalogue: Catalogue
+) -> Iterator[Finding]:
+    name = device.get("profile")
+    if not isinstance(name, str):
+        return
+    profile = catalogue.profiles.get(name)
+    if profile is None:
+        code = "broken_profile" if name in catalogue.names else "unknown_profile"
+        params = {"name": name, "nearest": "" if code == "broken_profile" else nearest(name, catalogue.names)}
+        yield source.finding((*loc, "profile"), code, params=params)
+    elif profile.protocol != channel_protocol and channel_protocol in protocol_names():
+        params = {"profile": profile.protocol, "channel": channel_protocol}
+        yield source.finding((*loc, "profile"), "other_protocol", params=params)
+
+
+def _check_address(source: Source, loc: Loc, spoken: ProtocolModel, seen: dict[str, Loc]) -> Iterator[Finding]:
+    raw = source.value_at(loc)
+    if not isinstance(raw, dict):
+        return
+    try:
+        address: BaseModel = spoken.address.model_validate(raw)
+    except ValidationError as error:
+        yield from from_pydantic(source, spoken.address, error, loc)
+        return
+    key = spoken.address_key(address)
+    if key in seen:
+        line, _ = source.where(seen[key])
+        yield source.finding(loc, "duplicate_address", params={"line": line})
+    seen.setdefault(key, loc)
+
+
+def _check_unique(source: Source, locs: list[Loc]) -> Iterator[Finding]:
+    seen: dict[str, Loc] = {}
+    for loc in locs:
+        name = source.value_at((*loc, "name"))
+        if not isinstance(name, str):
+            continue
+        if name in seen:
+            line, _ = source.where((*seen[name], "name"))
+            yield source.finding((*loc, "name"), "duplicate_name", params={"name": name, "line": line})
+        seen.setdefault(name, loc)
