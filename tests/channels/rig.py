@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from device_profiles.model import DeviceProfile
 from edge_agent.channels.base import BoundDevice, ChannelParts, Decide, as_reported
 from edge_agent.channels.mqtt import MqttChannel, MqttChannelSettings
 from edge_agent.codecs.facesluice import SPEC
@@ -161,7 +162,7 @@ class MemoryIntake:
 class Rig:
     """One channel, its link of the moment, its intake, its quarantine."""
 
-    def __init__(self, decide: Decide = as_reported) -> None:
+    def __init__(self, decide: Decide = as_reported, profile: DeviceProfile | None = None) -> None:
         self.clock = VirtualClock()
         self.intake = MemoryIntake()
         self.quarantine: list[tuple[str, str, bytes]] = []
@@ -170,7 +171,7 @@ class Rig:
         self.ups = 0
         self.connect_error: Exception | None = None
         self.broker_remembers = True
-        self.profile = facesluice_profile()
+        self.profile = profile or facesluice_profile()
         parts = ChannelParts(
             edge="gate-1",
             intake=self.intake,

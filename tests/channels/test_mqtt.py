@@ -6,6 +6,7 @@ from edge_agent.channels.mqtt import IN_FLIGHT, MAILBOX_MAX
 from edge_agent.channels.reception import KEPT_MAX
 from edge_agent.supervise import RefusedError
 from tests.channels.rig import DEVICES, PREFIX, Rig, eventually, push_ack, rec_topic, record, settled
+from tests.translate.profiles import with_mappings
 from wire.errors import Malformed
 from wire.mqtt_link import LinkError, LinkRefused
 
@@ -125,7 +126,8 @@ async def test_a_flood_of_garbage_fills_only_its_share_of_the_quarantine() -> No
 
 
 async def test_a_message_without_meaning_is_quarantined_and_told_so_that_the_device_goes_on() -> None:
-    rig = Rig()
+    granted = {"source": "rec_push", "topic": "AccessControl/AccessGranted/Credential", "when": {"verify_status": 1}}
+    rig = Rig(profile=with_mappings(granted))
     async with rig.running() as link:
         link.deliver(rec_topic(), record(3, VerifyStatus="77"))
         await eventually(lambda: len(link.puback) == 1)
