@@ -76,7 +76,7 @@ class Forking(msgspec.Struct):
 
 
 class Book(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """The outbox as a whole. schema comes first and stays for ever, so that every version can read it.
+    """The outbox as a whole. schema is always written, so that every version can read it.
 
     commit: number of transactions since the file was made. run_ns: how long the box has run with this file, by the
     monotonic clock: the age that retention goes by, because no step of the wall clock moves it.
@@ -84,7 +84,7 @@ class Book(msgspec.Struct, omit_defaults=True, kw_only=True):
     that replaced a damaged one. tally: what is counted but is no record of this outbox (repeats, refusals).
     """
 
-    schema: int = SCHEMA
+    schema: int
     edge: str
     epoch: Epoch
     lanes: dict[Lane, LaneBook]
@@ -143,7 +143,7 @@ def digest(body: bytes) -> bytes:
 
 def new_book(edge: str, epoch: str) -> Book:
     """The book of an empty outbox."""
-    return Book(edge=edge, epoch=epoch, lanes={lane: LaneBook() for lane in LANES})
+    return Book(schema=SCHEMA, edge=edge, epoch=epoch, lanes={lane: LaneBook() for lane in LANES})
 
 
 def encode(document: Book | Device) -> bytes:

@@ -72,7 +72,7 @@ class Core:
 
     @contextmanager
     def transaction(self) -> Iterator[Draft]:
-        """One transaction. Raises OutboxGone when the disk fails; sqlite3.IntegrityError passes through."""
+        """One transaction, on disk when it ends. Raises OutboxGone when the disk fails, and sqlite3.IntegrityError."""
         self.refuse_when_gone()
         draft = Draft(self.book.draft())
         for what, count in self.unsaved.items():

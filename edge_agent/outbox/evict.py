@@ -255,7 +255,7 @@ def _give_up(core: Core, lane: Lane, after: int, reason: Reason, doomed: Callabl
     if previous is not None and previous[0] > spared:
         # The row before may be a gap that the next one grows into.
         start = previous[0] - 1
-    rows = list(_rows(core, lane, start, last, core.limits.chunk_rows + 1))
+    rows = list(_rows(core, lane, start, last, core.limits.chunk_rows))
     if not rows:
         return 0, after
     seen = rows[-1].through

@@ -42,8 +42,8 @@ _UNREADABLE: Final = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_
 
 _HEADER_BYTES: Final = 100
 _HEADER_MAGIC: Final = b"SQLite format 3\0"
-# Read and write version of the file format: 2 is WAL, which every file of ours has been since it was made.
-_HEADER_VERSIONS: Final = b"\2\2"
+# Read and write version of the file format: 2 is WAL, 1 what a curious person with a tool may have made of it.
+_HEADER_VERSIONS: Final = frozenset({b"\2\2", b"\1\1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def _look_before(files: Files) -> None:
             header = file.read(_HEADER_BYTES)
     except FileNotFoundError:
         raise Damage("the file is missing") from None
-    if not (header.startswith(_HEADER_MAGIC) and header[18:20] == _HEADER_VERSIONS):
+    if not (header.startswith(_HEADER_MAGIC) and header[18:20] in _HEADER_VERSIONS):
         raise Damage("the file's header is not that of an outbox")
     if wal.scan(files.wal).broken:
         raise Damage("the write-ahead log does not verify")

@@ -4,6 +4,8 @@ Records keep their bytes and their ids and get new numbers in a new epoch, in th
 because the campus drops what it already has by id. Counters go on from the old book where one verifies. What is missing
 is told to the campus as a record of its own, and to the log.
 
+What was in quarantine stays in the set of damaged files: it was never meant to last.
+
 A device whose count of records the old file knew may have had records in the lost part, so no device goes on in its old
 epoch: all of them continue in one that no file of this box can have used.
 """
@@ -18,7 +20,7 @@ import msgspec
 from edge_agent.outbox import append as appending
 from edge_agent.outbox import sources
 from edge_agent.outbox.append import INSERT_ROW, row_columns
-from edge_agent.outbox.book import Book, LaneBook, Space
+from edge_agent.outbox.book import Book, LaneBook, Space, new_book
 from edge_agent.outbox.carve import Carved, Wreck
 from edge_agent.outbox.core import Core
 from edge_agent.outbox.files import Marked
@@ -47,7 +49,8 @@ class _Count:
 def book_after(wreck: Wreck, marked: Marked | None, edge: str, epoch: str) -> Book:
     """The book that a new file starts with: new epoch, history of the old one as far as it is known."""
     old = wreck.book
-    fresh = Book(edge=edge, epoch=epoch, lanes={lane: LaneBook() for lane in LANES}, fork_reason=FORK_REASON)
+    fresh = new_book(edge, epoch)
+    fresh.fork_reason = FORK_REASON
     if old is None:
         fresh.previous_epoch = marked.epoch if marked else None
         return fresh

@@ -24,9 +24,9 @@ ROOMY = 1 << 30
 class Box:
     """`store` is open from the start; `reopen` closes and opens it, as a restart would."""
 
-    def __init__(self, path: Path, *, limits: OutboxLimits = OutboxLimits(), seed: int = 1) -> None:
+    def __init__(self, path: Path, *, limits: OutboxLimits | None = None, seed: int = 1) -> None:
         self.path = path
-        self.limits = limits
+        self.limits = limits or OutboxLimits()
         self.clock = VirtualClock()
         self.random = seeded(seed)
         self._ids = seeded(seed + 1000)
