@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aggregator.ledger.rows import INTEGER_MAX, START, Arrival, Opening, Refusal, Run
-from wire.clock import NS_PER_S, Stamp
-from wire.delivery import HISTORICAL_AFTER_S, Batch, Hello, LaneState
+from wire.clock import Stamp
+from wire.delivery import Batch, Hello, LaneState
 from wire.errors import Malformed, UnknownTopic
 from wire.identity import CHAIN_START, chain_next, record_hash
 from wire.records import Gap, Record, check_owner, decode_record, record_lane
 from wire.topics import LANES, Lane
 
-_HISTORICAL_AFTER_NS: Final = HISTORICAL_AFTER_S * NS_PER_S
 _NOTHING: Final = LaneState(first=1, last=0, acked=0, chain=CHAIN_START.hex(), acked_chain=CHAIN_START.hex())
 
 
@@ -36,8 +35,8 @@ def read_run(edge: str, batch: Batch, raws: Sequence[bytes]) -> Run:
             through, chain = record.to_seq, bytes.fromhex(record.chain)
         else:
             through, chain = seq, chain_next(chain, body_hash)
-        historical = record is not None and is_historical(record.stamp, batch.sent)
-        arrivals.append(Arrival(seq, through, body, body_hash, chain, record, refusal, historical))
+        age_ns = None if record is None else age_at(record.stamp, batch.sent)
+        arrivals.append(Arrival(seq, through, body, body_hash, chain, record, refusal, age_ns))
         seq = through + 1
     if seq != batch.through + 1:
         raise Misnumbered(f"records {batch.first} to {seq - 1}; the header says {batch.through}")
@@ -63,9 +62,9 @@ def _judge(edge: str, lane: Lane, seq: int, body: bytes) -> tuple[Record | None,
     return record, None
 
 
-def is_historical(stamp: Stamp, sent: Stamp) -> bool:
-    """Whether a record was old when it was sent: over 30 s by the monotonic clock, or of an earlier boot."""
-    return stamp.boot_id != sent.boot_id or sent.mono_ns - stamp.mono_ns > _HISTORICAL_AFTER_NS
+def age_at(stamp: Stamp, sent: Stamp) -> int | None:
+    """Nanoseconds from a stamp to the sending, by the monotonic clock; None when they are of different boots."""
+    return sent.mono_ns - stamp.mono_ns if stamp.boot_id == sent.boot_id else None
 
 
 def numbers_to_compare(hello: Hello) -> dict[Lane, int]:

@@ -42,6 +42,7 @@ from aggregator.ledger.rows import (
 )
 from aggregator.ledger.view import KnownEvent, KnownSource, Plan, SourceId, View
 from wire.clock import NS_PER_S, Stamp
+from wire.delivery import HISTORICAL_AFTER_S
 from wire.identity import chain_next, derived_id, record_hash
 from wire.records import (
     RECORD_BYTES_MAX,
@@ -63,6 +64,7 @@ SERIES_SLOT_NS: Final = 1_000_000
 # Leaves room to move up without leaving the column.
 OCCURRED_MAX: Final = INTEGER_MAX - 2**40
 HOUR_NS: Final = 3600 * NS_PER_S
+HISTORICAL_AFTER_NS: Final = HISTORICAL_AFTER_S * NS_PER_S
 _ERROR_MS_MAX: Final = 2**31 - 1
 
 _KINDS: Final = {Event: "event", Reading: "reading", Outcome: "outcome", Gap: "gap", ClockMark: "clock"}
@@ -173,7 +175,7 @@ class Planner:
             series_time_ns = self._series_time(record.device, occurred)
             if isinstance(record, Event):
                 topic = record.topic
-        stamp = record.stamp
+        stamp, age_ns = record.stamp, arrival.age_ns
         self._plan.rows.append(
             LedgerRow(
                 position=position,
@@ -197,7 +199,8 @@ class Planner:
                 boot_id=stamp.boot_id,
                 clock=stamp.clock,
                 error_ms=min(stamp.error_ms, _ERROR_MS_MAX),
-                historical=arrival.historical,
+                age_ns=age_ns,
+                historical=age_ns is None or age_ns > HISTORICAL_AFTER_NS,
                 series_time_ns=series_time_ns,
                 hash=arrival.hash,
                 chain=arrival.chain,
@@ -266,7 +269,7 @@ class Planner:
         lane, body_hash = record_lane(record), record_hash(body)
         mark = self._mark(CAMPUS_NODE, self._campus_epoch, lane)
         seq, chain = mark.through + 1, chain_next(mark.chain, body_hash)
-        arrival = Arrival(seq, seq, body, body_hash, chain, record, None, False)  # noqa: FBT003  historical
+        arrival = Arrival(seq, seq, body, body_hash, chain, record, None, 0)
         run = Run(CAMPUS_NODE, self._campus_epoch, lane, seq, mark.chain, (arrival,))
         position = self._insert(run, arrival, record, record.id, None)
         self._plan.marks[CAMPUS_NODE, self._campus_epoch, lane] = Mark(seq, chain)

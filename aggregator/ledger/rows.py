@@ -32,7 +32,8 @@ class LedgerRow:
     only for a GAP. topic: empty unless kind is `event`. source_no, source_epoch, fingerprint: present when the device
     numbers its own records. occurred_ns: the device's clock where it could be read, else the box's; stamp_ns, mono_ns,
     boot_id, clock, error_ms: the box's stamp, kept beside the body for later correction of unsynchronised boots.
-    historical: older than 30 s when it was sent. series_time_ns: time of its point in the series store, unique per
+    age_ns: how old it was when it was sent, by the box's monotonic clock; absent when it was of an earlier boot.
+    historical: older than 30 s then. series_time_ns: time of its point in the series store, unique per
     device and never changed; absent for kinds that have no point. hash: 32 bytes over the body. body: absent once
     blanked; everything else stays.
     """
@@ -58,6 +59,7 @@ class LedgerRow:
     boot_id: str
     clock: ClockState
     error_ms: int
+    age_ns: int | None
     historical: bool
     series_time_ns: int | None
     hash: bytes
@@ -77,7 +79,10 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One record of a batch as admission read it. chain: the chain at through. record: absent when refused."""
+    """One record of a batch as admission read it. chain: the chain at through. record: absent when refused.
+
+    age_ns: when it was sent, by the box's monotonic clock; absent when the record is of another boot.
+    """
 
     seq: int
     through: int
@@ -86,7 +91,7 @@ class Arrival:
     chain: bytes
     record: Record | None
     refusal: Refusal | None
-    historical: bool
+    age_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,12 +39,12 @@ WHERE device_id = :device_id AND series_time_ns >= :start_ns AND series_time_ns 
 -- Adds one record.
 INSERT INTO ledger (
     position, campus_id, edge, epoch, lane, seq, through, event_id, device_id, kind, topic, source_epoch, source_no,
-    fingerprint, occurred_ns, received_ns, stamp_ns, mono_ns, boot_id, clock, error_ms, historical, series_time_ns,
-    hash, chain, body
+    fingerprint, occurred_ns, received_ns, stamp_ns, mono_ns, boot_id, clock, error_ms, age_ns, historical,
+    series_time_ns, hash, chain, body
 ) VALUES (
     :position, :campus_id, :edge, :epoch, :lane, :seq, :through, :event_id, :device_id, :kind, :topic, :source_epoch,
     :source_no, :fingerprint, :occurred_ns, :received_ns, :stamp_ns, :mono_ns, :boot_id, :clock, :error_ms,
-    :historical, :series_time_ns, :hash, :chain, :body
+    :age_ns, :historical, :series_time_ns, :hash, :chain, :body
 )
 
 -- name: insert_repeat

@@ -314,6 +314,7 @@ def _row_parameters(row: LedgerRow) -> dict[str, object]:
         "boot_id": bytes.fromhex(row.boot_id),
         "clock": row.clock.value,
         "error_ms": row.error_ms,
+        "age_ns": row.age_ns,
         "historical": int(row.historical),
         "series_time_ns": row.series_time_ns,
         "hash": row.hash,

@@ -58,7 +58,7 @@ async def test_a_row_holds_what_the_record_and_its_batch_say(ledger: Ledger, clo
     assert (row.source_epoch, row.source_no) == (2, 7)
     assert (row.occurred_ns, row.stamp_ns, row.received_ns) == (123_456, event.stamp.wall_ns, clock.wall_ns())
     assert (row.mono_ns, row.boot_id, row.clock) == (event.stamp.mono_ns, clock.boot_id, event.stamp.clock)
-    assert (row.historical, row.series_time_ns) == (False, 123_456)
+    assert (row.age_ns, row.historical, row.series_time_ns) == (2_000_000_000, False, 123_456)
     assert (row.hash, row.chain, row.body) == (record_hash(stored.body), stored.chain, stored.body)
     assert row == await ledger.event(event.id)
 

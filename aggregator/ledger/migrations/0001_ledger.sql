@@ -22,6 +22,7 @@ CREATE TABLE ledger (
     boot_id BLOB NOT NULL,
     clock TEXT NOT NULL,
     error_ms INTEGER NOT NULL,
+    age_ns INTEGER,
     historical INTEGER NOT NULL,
     series_time_ns INTEGER,
     hash BLOB NOT NULL,
