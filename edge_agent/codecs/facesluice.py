@@ -202,7 +202,10 @@ def _decode(leaf: str, address: str, payload: bytes) -> Decoded | None:
         return None
     if len(payload) > PAYLOAD_BYTES_MAX:
         raise _Refused("too_large")
-    envelope = loose.struct(payload, _Envelope)
+    text = loose.utf8(payload)
+    if text is None:
+        raise _Refused("not_text")
+    envelope = loose.struct(text, _Envelope)
     if envelope is None:
         raise _Refused("not_json")
     operator = loose.token(envelope.operator)
@@ -250,6 +253,9 @@ def _command_ack(operator: str, envelope: _Envelope, info: _Info) -> Message:
 def _push(operator: str, info: _Info) -> Message:
     kind = _KINDS.get(operator, _GENERIC)
     space, number, reply = _number_of(kind, info)
+    device_time = _time(info)
+    if kind == _GENERIC and number is None and device_time is None:
+        raise _Refused("empty_push")
     alarm_type = loose.enumeration(info.alarm_type)
     fields: dict[str, Scalar | None] = {
         "operator": operator if kind == _GENERIC else None,
@@ -268,7 +274,7 @@ def _push(operator: str, info: _Info) -> Message:
         kind=kind,
         fields=loose.present(fields),
         record_no=None if number is None else source_no(number, space),
-        device_time=_time(info),
+        device_time=device_time,
         holder=_holder(info),
         credential=_credential(kind, info),
         replayed=loose.enumeration(info.push_type) == 2 or loose.enumeration(info.send_in_time) == 0,
@@ -279,8 +285,8 @@ def _push(operator: str, info: _Info) -> Message:
 def _number_of(kind: str, info: _Info) -> tuple[int, int | None, Confirm | None]:
     """(space, number, reply): the one counter that a push of this kind stands in. Raises _Refused.
 
-    A push without a number is never sent again, so it needs none. One with a number that we cannot read would be sent
-    again for ever, and each time be taken for another record.
+    A record or a stranger without a readable number could neither be confirmed nor be known again, and so would be
+    taken for another record each time it is sent. The other pushes may have no number: then they are said once.
     """
     match kind:
         case "rec_push":
@@ -289,7 +295,7 @@ def _number_of(kind: str, info: _Info) -> tuple[int, int | None, Confirm | None]
             space, ack_type, raw = _SNAP_SPACE, 1, info.snap_id
         case _:
             space, ack_type, raw = _GENERIC_SPACE, 3, info.snap_or_record_id
-    if loose.blank(raw):
+    if space == _GENERIC_SPACE and loose.blank(raw):
         return space, None, None
     number = loose.count(raw)
     if number is None:

@@ -1,7 +1,7 @@
 """Reads JSON of devices whose types lie: numbers as strings, strings as numbers, blanks for nothing.
 
 A protocol declares a msgspec struct of the keys it wants, each as `msgspec.Raw`. Every other key is skipped without
-being decoded, so what is not asked for (a picture, a name in GBK) never becomes an object and cannot spoil the message.
+being decoded, so what is not asked for (a picture, a name) never becomes an object and cannot spoil the message.
 Each reader below takes one raw value and gives it in the wanted type, or None when it is absent, empty, of another type
 or over its bound. None of them raises.
 """
@@ -28,6 +28,23 @@ T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 
 _decoder: Final = msgspec.json.Decoder(str | int | float | bool | None)
+
+
+def utf8(payload: bytes) -> bytes | None:
+    """The payload as UTF-8; None when it is neither that nor GBK, in which some Chinese firmware writes.
+
+    Bytes that are no text are not looked into: a key that was damaged on its way would be passed over as unknown, and
+    the rest taken for a whole record.
+    """
+    if payload.isascii():
+        return payload
+    for encoding in ("utf-8", "gbk"):
+        try:
+            text = payload.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        return payload if encoding == "utf-8" else text.encode()
+    return None
 
 
 def struct(data: bytes | msgspec.Raw, struct_type: type[S]) -> S | None:

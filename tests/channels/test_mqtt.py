@@ -105,7 +105,7 @@ async def test_bytes_that_make_no_sense_are_quarantined_and_the_next_message_goe
         link.deliver(rec_topic(), b"\x00\xff")
         link.deliver(rec_topic(), record(2))
         await eventually(lambda: len(link.puback) == 2)
-    assert rig.quarantine == [("gate-1/face-1", "not_json", b"\x00\xff")]
+    assert rig.quarantine == [("gate-1/face-1", "not_text", b"\x00\xff")]
     assert link.sent == [push_ack(2)]
 
 
