@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from device_profiles.model import DeviceProfile
-from edge_agent.channels.base import BoundDevice, ChannelParts, Decide, as_reported
+from edge_agent.channels.base import BoundDevice, Channel, ChannelParts, Decide, as_reported
 from edge_agent.channels.mqtt import MqttChannel, MqttChannelSettings
 from edge_agent.codecs.facesluice import SPEC
 from edge_agent.draft import Draft
@@ -172,7 +172,7 @@ class Rig:
         self.connect_error: Exception | None = None
         self.broker_remembers = True
         self.profile = profile or facesluice_profile()
-        parts = ChannelParts(
+        self.parts = ChannelParts(
             edge="gate-1",
             intake=self.intake,
             quarantine=self._quarantine,
@@ -186,7 +186,7 @@ class Rig:
             for number, address in enumerate(DEVICES, start=1)
         ]
         self.channel = MqttChannel(
-            MqttChannelSettings(name="terminals", topic_prefix=PREFIX), SPEC, devices, parts, self._connect
+            MqttChannelSettings(name="terminals", topic_prefix=PREFIX), SPEC, devices, self.parts, self.connect
         )
 
     @property
@@ -194,10 +194,10 @@ class Rig:
         return self.links[-1]
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[FakeLink]:
-        """The channel with a fresh link; ends with the link."""
+    async def running(self, channel: Channel | None = None) -> AsyncIterator[FakeLink]:
+        """The rig's channel, or another one, with a fresh link; ends with the link."""
         links = len(self.links)
-        run = asyncio.create_task(self.channel.run(self._up))
+        run = asyncio.create_task((channel or self.channel).run(self._up))
         try:
             await eventually(lambda: run.done() or (len(self.links) > links and bool(self.link.filters)))
             if run.done():
@@ -209,7 +209,7 @@ class Rig:
             await asyncio.wait([run], timeout=BOUND_S)
             self.ended = None if run.cancelled() else run.exception()
 
-    async def _connect(self, on_message: Callable[[MqttMessage], None]) -> FakeLink:
+    async def connect(self, on_message: Callable[[MqttMessage], None]) -> FakeLink:
         if self.connect_error is not None:
             raise self.connect_error
         self.links.append(FakeLink(on_message, session_present=self.broker_remembers and bool(self.links)))
