@@ -19,7 +19,7 @@ from typing import Final
 from edge_agent import HEALTH_FILE, OUTBOX_FILE, version
 from edge_agent.birth import birth
 from edge_agent.channels import Channel, ChannelParts, make_channel
-from edge_agent.clock import ClockWatch, SystemClock
+from edge_agent.clock import ClockWatch
 from edge_agent.draft import NO_ID, NO_STAMP, Draft
 from edge_agent.health import Health, new_counters
 from edge_agent.intake import Intake
@@ -32,6 +32,7 @@ from edge_agent.uplink.carrier import MqttCarrier
 from wire.identity import Pseudonymiser
 from wire.mqtt_link import LinkRefused
 from wire.records import ClockMark
+from wire.system_clock import SystemClock
 
 log = logging.getLogger(__name__)
 
@@ -199,8 +200,12 @@ class _Box:
     async def _say_goodbye(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_S):
-                while self._uplink.open and any(depth.queued for depth in (await self._outbox.depths()).values()):
-                    await asyncio.sleep(0.05)  # noqa: ASYNC110  nobody tells when the outbox empties
+                await self._delivered()
+
+    async def _delivered(self) -> None:
+        if self._uplink.open and any(depth.queued for depth in (await self._outbox.depths()).values()):
+            await asyncio.sleep(0.05)
+            await self._delivered()
 
 
 def _runner(channel: Channel) -> Callable[[Supervisor], Awaitable[None]]:

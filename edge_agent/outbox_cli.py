@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from edge_agent.clock import SystemClock
 from edge_agent.outbox import OutboxError, Survey, survey
 from wire.clock import utc_text
 from wire.i18n import Texts
+from wire.system_clock import SystemClock
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1

@@ -234,10 +234,9 @@ class Uplink:
         if mark.through > state.last:
             return False
         ours = await self._spool.chain_at(lane, mark.through)
-        if ours is None:
-            # Below what is kept: nothing to compare with, and the records it would need are gone anyway.
-            return mark.through < state.first
-        return ours.hex() == mark.chain
+        # None: below what is kept, or inside a GAP of ours. There is nothing to compare with, and the next batch
+        # says what the campus believes comes before it.
+        return ours is None or ours.hex() == mark.chain
 
     async def _fork(self, carrier: Carrier, reason: str) -> None:
         self.open = False

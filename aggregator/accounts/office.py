@@ -1,0 +1,294 @@
+"""People, sessions, tokens and the book, in `office.sqlite`."""
+
+import asyncio
+import hashlib
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from aggregator.accounts.roles import IDLE_S, Principal, Role, Scope, scope_of
+from aggregator.storage import Database, Statements
+from wire.clock import NS_PER_S, Clock
+from wire.identity import derived_id
+from wire.records import Event, Record
+from wire.topics import CAMPUS_NODE
+
+log = logging.getLogger(__name__)
+
+SQL: Final = Statements.load("aggregator.accounts")
+
+SECRET_BYTES: Final = 24
+TOKEN_PREFIX: Final = "cmp_"  # noqa: S105  a label, so that a leaked token is recognised as one
+TRIES: Final = 5
+BACK_OFF_S: Final = 60.0
+TOUCH_EVERY_S: Final = 60
+PASSWORD_LENGTH_MIN: Final = 10
+_WATCHED_MAX: Final = 4096
+
+
+class SignInRefused(Exception):
+    """Name or password is wrong, or there were too many tries. wait_s: when to try again; 0 when at once."""
+
+    def __init__(self, wait_s: float = 0.0) -> None:
+        super().__init__("sign-in refused")
+        self.wait_s = wait_s
+
+
+class UnknownAccount(LookupError):
+    """There is no such person or token, or the name is taken."""
+
+
+def digest(secret: str) -> bytes:
+    """What a random secret is stored as. SHA-256 is enough: there is nothing to guess in 192 random bits."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+class _Tries:
+    """Failed sign-ins by (address, name): five, then a wait that doubles. A stranger cannot lock the duty desk out."""
+
+    def __init__(self) -> None:
+        self._failed: dict[tuple[str, str], tuple[int, int]] = {}
+
+    def wait_s(self, who: tuple[str, str], now_ns: int) -> float:
+        count, until_ns = self._failed.get(who, (0, 0))
+        return max(0.0, (until_ns - now_ns) / NS_PER_S) if count >= TRIES else 0.0
+
+    def failed(self, who: tuple[str, str], now_ns: int) -> None:
+        if len(self._failed) >= _WATCHED_MAX:
+            self._failed.clear()
+        count = self._failed.get(who, (0, 0))[0] + 1
+        wait_s = BACK_OFF_S * 2 ** min(max(count - TRIES, 0), 6)
+        self._failed[who] = (count, now_ns + int(wait_s * NS_PER_S))
+
+    def succeeded(self, who: tuple[str, str]) -> None:
+        self._failed.pop(who, None)
+
+
+class Office:
+    """See the package. Secrets go out once, from the call that makes them."""
+
+    def __init__(
+        self,
+        db: Database,
+        *,
+        clock: Clock,
+        random: Callable[[int], bytes],
+        append: Callable[[Sequence[Record]], Awaitable[object]],
+        hasher: PasswordHasher | None = None,
+    ) -> None:
+        """append: puts records of @campus into the ledger."""
+        self._db = db
+        self._clock = clock
+        self._random = random
+        self._append = append
+        self._hasher = hasher or PasswordHasher()
+        self._tries = _Tries()
+        # Verified when a name is unknown, so that the answer takes as long as for one that is known.
+        self._nobody = self._hasher.hash(random(16).hex())
+
+    # --- set-up ---------------------------------------------------------------------------------------
+
+    async def setup_code(self) -> str | None:
+        """A new set-up code, making an older one worthless; None once there is an administrator."""
+        secret, now = self._secret(), self._clock.wall_ns()
+
+        def write(connection: sqlite3.Connection) -> bool:
+            if connection.execute(SQL["count_users"]).fetchone()[0]:
+                return False
+            connection.execute(SQL["drop_setup_codes"])
+            connection.execute(SQL["add_setup_code"], {"secret_hash": digest(secret), "now": now})
+            return True
+
+        return secret if await self._db.write(write) else None
+
+    async def complete_setup(self, code: str, name: str, password: str, address: str) -> None:
+        """Make the first administrator. Raises SignInRefused for a wrong or used code."""
+        password_hash = await self._hash(password)
+        row = self._user_row(name, password_hash, (Role.ADMIN,), "*")
+
+        def write(connection: sqlite3.Connection) -> bool:
+            known = connection.execute(SQL["setup_code"], {"secret_hash": digest(code)}).fetchone()
+            if known is None or connection.execute(SQL["count_users"]).fetchone()[0]:
+                return False
+            connection.execute(SQL["drop_setup_codes"])
+            connection.execute(SQL["add_user"], row)
+            return True
+
+        done = await self._db.write(write)
+        await self.record("@setup", "setup", name, "done" if done else "refused", address)
+        if not done:
+            raise SignInRefused
+
+    # --- people ---------------------------------------------------------------------------------------
+
+    async def add_user(self, name: str, password: str, roles: Iterable[Role], scope: Scope) -> None:
+        """Raises UnknownAccount when the name is taken."""
+        row = self._user_row(name, await self._hash(password), roles, scope.text())
+        try:
+            await self._db.write(lambda connection: connection.execute(SQL["add_user"], row))
+        except sqlite3.IntegrityError:
+            raise UnknownAccount(name) from None
+
+    async def set_password(self, name: str, password: str) -> None:
+        """Also ends every session of that person. Raises UnknownAccount."""
+        params = {"name": name, "password_hash": await self._hash(password)}
+
+        def write(connection: sqlite3.Connection) -> int:
+            connection.execute(SQL["end_sessions_of"], params)
+            return connection.execute(SQL["set_password"], params).rowcount
+
+        if not await self._db.write(write):
+            raise UnknownAccount(name)
+
+    async def users(self) -> list[dict[str, Any]]:
+        """Everybody: name, roles, scope, created_ns, disabled."""
+        return await self._fetch("users", {})
+
+    # --- sessions -------------------------------------------------------------------------------------
+
+    async def sign_in(self, name: str, password: str, address: str) -> str:
+        """A new session's secret. Raises SignInRefused; the book holds both ends."""
+        who, now = (address, name), self._clock.mono_ns()
+        wait_s = self._tries.wait_s(who, now)
+        if wait_s > 0:
+            raise SignInRefused(wait_s)
+        rows = await self._fetch("user", {"name": name})
+        stored = rows[0]["password_hash"] if rows and not rows[0]["disabled"] else self._nobody
+        good = await asyncio.to_thread(self._verify, stored, password) and stored is not self._nobody
+        if not good:
+            self._tries.failed(who, now)
+            await self.record(name, "sign_in", name, "refused", address)
+            raise SignInRefused(self._tries.wait_s(who, now))
+        self._tries.succeeded(who)
+        secret = self._secret()
+        params = {
+            "secret_hash": digest(secret),
+            "id": self._random(8).hex(),
+            "name": name,
+            "now": self._clock.wall_ns(),
+        }
+        await self._db.write(lambda connection: connection.execute(SQL["add_session"], params))
+        await self.record(name, "sign_in", name, "done", address)
+        return secret
+
+    async def session(self, secret: str) -> Principal | None:
+        """Who a session is of; None when it is unknown, ended or idle for too long."""
+        key = {"secret_hash": digest(secret)}
+        rows = await self._fetch("session", key)
+        if not rows or rows[0]["disabled"]:
+            return None
+        row, now = rows[0], self._clock.wall_ns()
+        roles = roles_of(row["roles"])
+        idle_s = min((IDLE_S[role] for role in roles), default=0)
+        # A wall clock that steps back must not end sessions, hence no lower bound.
+        unused_s = (now - row["used_ns"]) / NS_PER_S
+        if unused_s > idle_s:
+            await self._db.write(lambda connection: connection.execute(SQL["end_session"], key))
+            return None
+        if unused_s > TOUCH_EVERY_S:
+            await self._db.write(lambda connection: connection.execute(SQL["touch_session"], {**key, "now": now}))
+        return Principal("user", row["name"], roles, scope_of(row["scope"]), row["id"])
+
+    async def sign_out(self, secret: str) -> None:
+        """End a session; an unknown one is already ended."""
+        key = {"secret_hash": digest(secret)}
+        await self._db.write(lambda connection: connection.execute(SQL["end_session"], key))
+
+    # --- tokens ---------------------------------------------------------------------------------------
+
+    async def create_token(self, name: str, roles: Iterable[Role], scope: Scope, *, valid_days: int) -> str:
+        """A token for programs, shown only here. valid_days: 1 to 3,650."""
+        secret = TOKEN_PREFIX + self._secret()
+        now = self._clock.wall_ns()
+        params = {
+            "secret_hash": digest(secret),
+            "id": self._random(8).hex(),
+            "name": name,
+            "prefix": secret[: len(TOKEN_PREFIX) + 4],
+            "roles": ",".join(sorted(roles)),
+            "scope": scope.text(),
+            "now": now,
+            "expires_ns": now + valid_days * 86_400 * NS_PER_S,
+        }
+        await self._db.write(lambda connection: connection.execute(SQL["add_token"], params))
+        return secret
+
+    async def token(self, secret: str) -> Principal | None:
+        """Who a token stands for; None when it is unknown, expired or revoked."""
+        rows = await self._fetch("token", {"secret_hash": digest(secret)})
+        if not rows or rows[0]["revoked_ns"] is not None or rows[0]["expires_ns"] <= self._clock.wall_ns():
+            return None
+        row = rows[0]
+        return Principal("token", row["name"], roles_of(row["roles"]), scope_of(row["scope"]), row["id"])
+
+    async def tokens(self) -> list[dict[str, Any]]:
+        """All tokens: id, name, prefix, roles, scope, created_ns, expires_ns, revoked_ns."""
+        return await self._fetch("tokens", {})
+
+    async def revoke_token(self, token_id: str) -> None:
+        """Raises UnknownAccount."""
+        params = {"id": token_id, "now": self._clock.wall_ns()}
+        if not await self._db.write(lambda connection: connection.execute(SQL["revoke_token"], params).rowcount):
+            raise UnknownAccount(token_id)
+
+    # --- the book -------------------------------------------------------------------------------------
+
+    async def record(self, actor: str, action: str, target: str, result: str, address: str) -> None:
+        """Write into the book and, as a fact of the campus, into the ledger."""
+        stamp = self._clock.stamp()
+        entry_id = derived_id("audit", stamp.wall_ns, stamp.mono_ns, self._random(8).hex())
+        params = {
+            "id": entry_id,
+            "at_ns": stamp.wall_ns,
+            "actor": actor[:64],
+            "action": action[:64],
+            "target": target[:128],
+            "result": result[:64],
+            "address": address[:64],
+        }
+        await self._db.write(lambda connection: connection.execute(SQL["add_audit"], params))
+        values = {name: str(params[name]) for name in ("actor", "action", "target", "result")}
+        event = Event(id=entry_id, device=CAMPUS_NODE, stamp=stamp, topic="Audit/Entry", values=dict(values))
+        await self._append([event])
+
+    async def audit(self, before_ns: int, limit: int) -> list[dict[str, Any]]:
+        """The book, newest first, older than before_ns."""
+        return await self._fetch("audit", {"before_ns": before_ns, "limit": limit})
+
+    # --- inside ---------------------------------------------------------------------------------------
+
+    def _secret(self) -> str:
+        return self._random(SECRET_BYTES).hex()
+
+    def _user_row(self, name: str, password_hash: str, roles: Iterable[Role], scope: str) -> dict[str, object]:
+        return {
+            "name": name,
+            "password_hash": password_hash,
+            "roles": ",".join(sorted(roles)),
+            "scope": scope,
+            "now": self._clock.wall_ns(),
+        }
+
+    async def _hash(self, password: str) -> str:
+        if len(password) < PASSWORD_LENGTH_MIN:
+            raise ValueError(f"a password has at least {PASSWORD_LENGTH_MIN} characters")
+        return await asyncio.to_thread(self._hasher.hash, password)
+
+    def _verify(self, stored: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(stored, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+    async def _fetch(self, name: str, params: Mapping[str, object]) -> list[dict[str, Any]]:
+        async with self._db.read() as connection, connection.execute(SQL[name], params) as cursor:
+            return [dict(row) for row in await cursor.fetchall()]
+
+
+def roles_of(text: str) -> frozenset[Role]:
+    """Roles as they are stored: names with commas."""
+    return frozenset(Role(name) for name in text.split(",") if name)

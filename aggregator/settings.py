@@ -1,0 +1,134 @@
+"""`aggregator.yaml`: one campus. Secrets stand only in files that are named here, relative to this file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from pydantic import Field
+
+from device_profiles.findings import Finding, in_order, nearest
+from device_profiles.protocols import StrictModel
+from device_profiles.yaml_source import Source, load, validate
+from wire.mqtt_link import BrokerAddress
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Shown = Annotated[str, Field(max_length=64)]
+Host = Annotated[str, Field(min_length=1, max_length=253)]
+File = Annotated[Path, Field(strict=False)]
+
+
+class Http(StrictModel):
+    """Where API and pages are served. port 0: any free one, told in `run.json`. origins: extra ones for browsers."""
+
+    host: Host = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    secure_cookies: bool = False
+
+
+class Broker(StrictModel):
+    """The campus broker as the aggregator enters it. advertised_host: what boxes are told at enrolment."""
+
+    host: Host = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65_535)] = 1883
+    username: Annotated[str, Field(max_length=64)] = "aggregator"
+    password_file: File | None = None
+    tls_ca: File | None = None
+    tls_certificate: File | None = None
+    tls_key: File | None = None
+    folder: File | None = None
+    advertised_host: Host | None = None
+    terminal_prefixes: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[^#+\s/][^#+\s]*$")], ...], Field(strict=False, max_length=16)
+    ] = ()
+
+    def address(self, password: str) -> BrokerAddress:
+        """With the password that its file holds."""
+        return BrokerAddress(
+            host=self.host,
+            port=self.port,
+            username=self.username,
+            password=password,
+            tls_ca=self.tls_ca,
+            tls_certificate=self.tls_certificate,
+            tls_key=self.tls_key,
+        )
+
+
+class AggregatorSettings(StrictModel):
+    """The whole file."""
+
+    schema_: Annotated[Literal[1], Field(alias="schema")]
+    campus: Name
+    name: Shown = ""
+    name_en: Shown = ""
+    zone: Annotated[str, Field(max_length=64)] = "Asia/Shanghai"
+    data_dir: File
+    campus_key_file: File
+    signing_key_file: File
+    http: Http = Http()
+    broker: Broker = Broker()
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a file gave; settings is None when something must be mended first."""
+
+    settings: AggregatorSettings | None
+    findings: list[Finding]
+
+
+def read_settings(path: Path) -> Loaded:
+    """Read and check a file whole, with paths resolved against its folder."""
+    source = load(path)
+    settings, findings = validate(source, AggregatorSettings)
+    findings = in_order([*findings, *_check_zone(source)])
+    if settings is None or findings:
+        return Loaded(None, findings)
+    return Loaded(_resolved(settings, path.parent.absolute()), findings)
+
+
+def _check_zone(source: Source) -> list[Finding]:
+    zone = source.value_at(("zone",)) if isinstance(source.data, dict) else None
+    if not isinstance(zone, str):
+        return []
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        params = {"zone": zone, "nearest": nearest(zone, available_timezones())}
+        return [source.finding(("zone",), "unknown_zone", params=params)]
+    return []
+
+
+def _resolved(settings: AggregatorSettings, base: Path) -> AggregatorSettings:
+    broker_files = ("password_file", "tls_ca", "tls_certificate", "tls_key", "folder")
+    broker = {name: base / path for name in broker_files if (path := getattr(settings.broker, name)) is not None}
+    update: dict[str, object] = {
+        name: base / getattr(settings, name) for name in ("data_dir", "campus_key_file", "signing_key_file")
+    }
+    return settings.model_copy(update={**update, "broker": settings.broker.model_copy(update=broker)})
+
+
+SAMPLE = """\
+# One campus. / 一个园区。
+schema: 1
+campus: my-school                  # a-z, 0-9, hyphen; in every topic / 园区编号，出现在每个主题中
+name: 我的学校
+name_en: My school
+zone: Asia/Shanghai
+data_dir: data                     # ledger, views, accounts / 账本、视图、账号
+campus_key_file: keys/campus.key   # made by init, mode 0600 / 由 init 生成
+signing_key_file: keys/signing.key
+
+http:
+  host: 127.0.0.1
+  port: 8000
+
+broker:
+  host: 127.0.0.1
+  port: 1883
+  username: aggregator
+  password_file: keys/broker.password
+  folder: broker                   # mosquitto's files, kept by `edge add` / mosquitto 的配置，由 edge add 维护
+  terminal_prefixes: [mqtt/face]   # where terminals speak on this broker / 终端在此服务器上使用的主题前缀
+"""
