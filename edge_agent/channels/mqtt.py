@@ -32,9 +32,10 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from edge_agent.channels.base import BoundDevice, Channel, ChannelHealth, ChannelParts
+from edge_agent.channels.bugs import Bugs
 from edge_agent.channels.reception import Parcel, Reception
 from edge_agent.codecs import Decoded, Downlink, MqttCodec, Sign, mqtt_codec
-from edge_agent.message import Message
+from edge_agent.message import Discard, Message
 from edge_agent.settings import ChannelSettings
 from edge_agent.supervise import RefusedError
 from edge_agent.wakeup import Signal
@@ -140,7 +141,8 @@ class MqttChannel:
         self._codec = codec
         self._parts = parts
         self._connect = connect
-        self._reception = Reception(settings.name, devices, parts, harmless=codec.harmless_keys)
+        self._bugs = Bugs(settings.name, parts.counters)
+        self._reception = Reception(settings.name, devices, parts, self._bugs, codec.harmless_keys)
         self._link: Link | None = None
         self._links = 0
         self._mailbox: deque[_Letter] = deque()
@@ -208,7 +210,7 @@ class MqttChannel:
         if message.retain:
             self._mailbox.append(_Letter(bare, received, (), None))
         else:
-            decoded = self._codec.decode(self._prefix, message.topic, message.payload)
+            decoded = self._decode(message)
             digest = self._digest(message, decoded)
             if digest is not None and self._seen.get(digest, self._links) < self._links:
                 self._remember(digest)
@@ -219,6 +221,13 @@ class MqttChannel:
         if len(self._mailbox) >= MAILBOX_MAX and self._link is not None:
             self._link.pause()
         self._arrived.tell()
+
+    def _decode(self, message: MqttMessage) -> Sequence[Decoded]:
+        try:
+            return self._codec.decode(self._prefix, message.topic, message.payload)
+        except Exception as error:  # noqa: BLE001  a codec that breaks its promise must not end the link
+            self._bugs.tell(error)
+            return (Decoded("", Discard("codec_error")),)
 
     def _take(self, decoded: Decoded, payload: bytes) -> Parcel:
         kind = decoded.content.kind if isinstance(decoded.content, Message) else ""
@@ -308,7 +317,9 @@ def make(settings: ChannelSettings, devices: Sequence[BoundDevice], parts: Chann
     codec = mqtt_codec(settings.protocol)
     transport = settings.transport
     return MqttChannel(
-        MqttChannelSettings(name=settings.name, topic_prefix=transport.topic_prefix or codec.topic_prefix),
+        MqttChannelSettings(
+            name=settings.name, topic_prefix=(transport.topic_prefix or codec.topic_prefix).rstrip("/")
+        ),
         codec,
         devices,
         parts,

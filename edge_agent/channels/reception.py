@@ -17,13 +17,13 @@ many; the rest is only counted.
 """
 
 import logging
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from edge_agent.channels.allowance import Allowance
 from edge_agent.channels.base import BoundDevice, ChannelHealth, ChannelParts
+from edge_agent.channels.bugs import Bugs
 from edge_agent.channels.liveness import Change, Liveness, Operating
 from edge_agent.codecs import Sign
 from edge_agent.draft import NO_ID, NO_STAMP, Draft
@@ -40,7 +40,7 @@ KEPT_MAX: Final = 20
 KEPT_WITHIN_S: Final = 60.0
 # Of a longer frame the quarantine sees the head only; its hash and length are then those of the head.
 KEPT_BYTES_MAX: Final = 64 * 1024
-_TOLD_ONCE_MAX: Final = 256
+_STRANGERS_NAMED_MAX: Final = 256
 
 _COUNTER_OF_FATE: Final = {
     Fate.STORED: "events_total",
@@ -79,16 +79,17 @@ class Reception:
     """The devices of one channel."""
 
     def __init__(
-        self, channel: str, devices: Sequence[BoundDevice], parts: ChannelParts, *, harmless: frozenset[str]
+        self, channel: str, devices: Sequence[BoundDevice], parts: ChannelParts, bugs: Bugs, harmless: frozenset[str]
     ) -> None:
         """harmless: keys of the protocol whose values may stay readable in quarantine."""
         started_ns = parts.clock.mono_ns()
         self._channel = channel
         self._parts = parts
+        self._bugs = bugs
         self._harmless = harmless
         self._devices = {bound.address: _Device(bound, started_ns) for bound in devices}
         self._strangers_kept = Allowance(KEPT_MAX, KEPT_WITHIN_S)
-        self._told_once: set[tuple[str, ...]] = set()
+        self._strangers: set[str] = set()
 
     def knows(self, address: str) -> bool:
         """Whether a device of this channel goes by this address."""
@@ -114,7 +115,7 @@ class Reception:
                 return Parcel(device=device, change=change, keep=keep, told=keep is not None)
             drafts = self._parts.decide(device.bound, content, translated)
         except Exception as error:  # noqa: BLE001  one message must not stop its neighbours
-            self._failed(device, error)
+            self._bugs.tell(error, device=device.bound.info.id)
             keep = self._keep(device, "device_error", raw)
             return Parcel(device=device, change=change, keep=keep, told=False)
         return Parcel(device=device, change=change, drafts=drafts)
@@ -156,7 +157,7 @@ class Reception:
             results = await self._parts.intake.accept((*states, *parcel.drafts), received)
         except (Malformed, UnknownTopic) as error:
             # A profile or a decision made a record that breaks a limit of the wire.
-            self._failed(device, error)
+            self._bugs.tell(error, device=device.bound.info.id)
             if change is not None:
                 device.liveness.again(change)
             return False
@@ -172,31 +173,11 @@ class Reception:
 
     def _stranger(self, address: str) -> None:
         self._count("unknown_device_total")
-        if self._first_time("unknown device", address):
+        if address not in self._strangers and len(self._strangers) < _STRANGERS_NAMED_MAX:
+            self._strangers.add(address)
             log.warning(
                 "message from a device that no setting names", extra={"channel": self._channel, "address": address}
             )
-
-    def _failed(self, device: _Device, error: Exception) -> None:
-        self._count("device_errors_total")
-        frames = traceback.extract_tb(error.__traceback__)
-        place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-        if self._first_time(device.bound.info.id, type(error).__name__, place):
-            log.error(
-                "handling a message failed; this is a bug of ours or of the profile",
-                extra={
-                    "device": device.bound.info.id,
-                    "profile": device.bound.profile.name,
-                    "error": type(error).__name__,
-                    "traceback": "".join(traceback.format_list(frames)),
-                },
-            )
-
-    def _first_time(self, *what: str) -> bool:
-        if what in self._told_once or len(self._told_once) >= _TOLD_ONCE_MAX:
-            return False
-        self._told_once.add(what)
-        return True
 
     def _count(self, name: str) -> None:
         self._parts.counters[name] += 1

@@ -18,8 +18,8 @@ A device in resume mode keeps a record until it hears `PushAck` with the record'
 10 s without. `PushAckType` says in which of the device's counters the number stands: 1 SnapID, 2 RecordID, 3
 SnapOrRecordID. The three count apart, so they are three spaces of `wire.identity.source_no`, and a number is confirmed
 only in the counter it came from: a guess could make the device forget another record. Operators that we do not know
-become `generic_push`; they are confirmed (type 3) when they carry SnapOrRecordID, as the document asks for all pushes
-beyond the first two. The remaining operators have no number and are never confirmed.
+become `generic_push`; like the QR code, card and alarm pushes they are confirmed (type 3) when they carry
+SnapOrRecordID, as the document asks for all pushes beyond the first two, and else are said once and never confirmed.
 
 Numbers come as strings or as numbers, by firmware and by field. Unknown keys are skipped without being decoded, which
 is how pictures, names, identity card and telephone numbers stay out: they never become a Python object. What is read is

@@ -1,9 +1,11 @@
 import logging
+from dataclasses import replace
 
 import pytest
 
 from edge_agent.channels.mqtt import IN_FLIGHT, MAILBOX_MAX
 from edge_agent.channels.reception import KEPT_MAX
+from edge_agent.codecs.facesluice import SPEC
 from edge_agent.supervise import RefusedError
 from tests.channels.rig import DEVICES, PREFIX, Rig, eventually, push_ack, rec_topic, record, settled
 from tests.translate.profiles import with_mappings
@@ -160,6 +162,24 @@ async def test_our_own_fault_with_one_device_stops_no_other_and_is_told_once(
     errors = [entry for entry in caplog.records if entry.levelno == logging.ERROR]
     assert len(errors) == 1
     assert "20260001" not in str(vars(errors[0]))
+
+
+async def test_a_codec_that_breaks_its_promise_does_not_end_the_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig()
+
+    def decode(prefix, topic, payload):
+        if b"poison" in payload:
+            raise ZeroDivisionError
+        return SPEC.decode(prefix, topic, payload)
+
+    monkeypatch.setattr(rig.channel, "_codec", replace(SPEC, decode=decode))
+    async with rig.running() as link:
+        link.deliver(rec_topic(), b"poison")
+        link.deliver(rec_topic(), record(1))
+        await eventually(lambda: len(link.puback) == 2)
+    assert link.sent == [push_ack(1)]
+    assert [(device, reason) for device, reason, _ in rig.quarantine] == [("gate-1/?", "codec_error")]
+    assert rig.counted("device_errors", "discarded") == [1, 1]
 
 
 async def test_a_record_that_breaks_a_limit_stops_no_other() -> None:
