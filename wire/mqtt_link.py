@@ -67,6 +67,34 @@ MISC_INTERVAL_S: Final = 1.0
 _OUT_OF_WINDOW: Final = 1000
 
 
+class _Tls(ssl.SSLContext):
+    """TLS 1.2 or later, the broker's name and certificate checked. Remembers its last socket, because paho forgets one
+    whose handshake failed without closing it.
+    """
+
+    last: ssl.SSLSocket | None = None
+
+    @classmethod
+    def to(cls, address: BrokerAddress, authority: Path) -> "_Tls":
+        """Raises LinkError for a file that cannot be used."""
+        context = cls(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        path = authority
+        try:
+            context.load_verify_locations(authority)
+            if address.tls_certificate is not None:
+                path = address.tls_certificate
+                context.load_cert_chain(address.tls_certificate, address.tls_key)
+        except OSError as error:
+            raise LinkError(f"MQTT broker {address}: {path} or its key: {error.strerror or error}") from error
+        return context
+
+    def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:  # noqa: ANN401  passed on as it is
+        """See ssl.SSLContext."""
+        self.last = super().wrap_socket(*args, **kwargs)
+        return self.last
+
+
 class MqttLink:
     """One live connection to a broker. Make it with `connect`."""
 
@@ -119,12 +147,9 @@ class MqttLink:
         client.max_inflight_messages_set(_OUT_OF_WINDOW)
         if address.username:
             client.username_pw_set(address.username, address.password)
-        if address.tls_ca is not None:
-            client.tls_set(
-                ca_certs=str(address.tls_ca),
-                certfile=str(address.tls_certificate) if address.tls_certificate else None,
-                keyfile=str(address.tls_key) if address.tls_key else None,
-            )
+        tls = None if address.tls_ca is None else _Tls.to(address, address.tls_ca)
+        if tls is not None:
+            client.tls_set_context(tls)
         if will is not None:
             client.will_set(will[0], will[1], qos=will[2])
         link = cls(client, address, on_message)
@@ -137,6 +162,8 @@ class MqttLink:
                 await link._connected
         except (OSError, TimeoutError) as error:
             link._end(error)
+            if tls is not None and tls.last is not None:
+                tls.last.close()
             if isinstance(error, LinkError):
                 raise
             cause = "no answer in time" if isinstance(error, TimeoutError) else str(error)
