@@ -31,7 +31,7 @@ _decoder: Final = msgspec.json.Decoder(str | int | float | bool | None)
 
 
 def utf8(payload: bytes) -> bytes | None:
-    """The payload as UTF-8; None when it is neither that nor GBK, which Chinese firmware writes though papers say UTF-8.
+    """The payload as UTF-8; None when it is neither that nor GBK, which Chinese firmware may write anyway.
 
     Bytes that are no text are not looked into: a key that was damaged on its way would be passed over as unknown, and
     the rest taken for a whole record.
