@@ -8,7 +8,8 @@ on its own.
 Is not: a store, a reconnect loop (see each caller's supervisor) or a judge of meaning.
 
 With manual_ack the broker is told PUBACK only when the caller calls `ack`; a QoS 1 message that was not acknowledged
-comes again after the reconnect of a persistent session.
+comes again after the reconnect of a persistent session. The caller may call `ack` in any order: PUBACKs leave in the
+order in which the messages came, as MQTT demands (3.1.1 and 5.0, section 4.6) and some brokers enforce.
 """
 
 import asyncio
@@ -98,9 +99,12 @@ class _Tls(ssl.SSLContext):
 class MqttLink:
     """One live connection to a broker. Make it with `connect`."""
 
-    def __init__(self, client: paho.Client, address: BrokerAddress, on_message: Callable[[Message], None]) -> None:
+    def __init__(
+        self, client: paho.Client, address: BrokerAddress, on_message: Callable[[Message], None], *, manual_ack: bool
+    ) -> None:
         """Not for callers; see `connect`."""
         self._client = client
+        self._manual_ack = manual_ack
         self._address = address
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
@@ -108,6 +112,8 @@ class MqttLink:
         self._connected: asyncio.Future[None] = self._loop.create_future()
         self._published: dict[int, asyncio.Future[None]] = {}
         self._subscribed: dict[int, asyncio.Future[None]] = {}
+        # QoS 1 messages that await their PUBACK, in order of arrival: token -> whether `ack` was called.
+        self._unacknowledged: dict[int, bool] = {}
         self._misc: asyncio.TimerHandle | None = None
         self._cause: Exception | None = None
         self._numbers = itertools.count(1)
@@ -152,7 +158,7 @@ class MqttLink:
             client.tls_set_context(tls)
         if will is not None:
             client.will_set(will[0], will[1], qos=will[2])
-        link = cls(client, address, on_message)
+        link = cls(client, address, on_message, manual_ack=manual_ack)
         link._install()
         try:
             async with asyncio.timeout(timeout_s):
@@ -229,8 +235,15 @@ class MqttLink:
         """Tell the broker PUBACK for a message received with manual_ack. After the link's end this does nothing:
         the broker sends the message again in the next session.
         """
-        if not self.closed.is_set() and message.qos > 0:
-            self._client.ack(message.token, message.qos)
+        if self.closed.is_set() or message.token not in self._unacknowledged:
+            return
+        self._unacknowledged[message.token] = True
+        while self._unacknowledged:
+            token, done = next(iter(self._unacknowledged.items()))
+            if not done:
+                return
+            del self._unacknowledged[token]
+            self._client.ack(token, message.qos)
 
     def pause(self) -> None:
         """Stop reading: what comes waits in TCP, then in the broker. A handful of messages already read may still be
@@ -359,6 +372,8 @@ class MqttLink:
             )
 
     def _on_paho_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
+        if self._manual_ack and message.qos > 0:
+            self._unacknowledged[message.mid] = False
         self._on_message(Message(message.topic, bytes(message.payload), message.qos, message.retain, message.mid))
 
     def _on_publish(self, _client: paho.Client, _data: object, mid: int, reason: ReasonCode, _p: object) -> None:

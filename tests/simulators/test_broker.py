@@ -18,6 +18,7 @@ from simulators.broker import (
     mosquitto,
 )
 from simulators.children import Child, Supervisor, free_ports, wait_for_port
+from tests.simulators.waiting import until
 from wire.mqtt_link import BrokerAddress, LinkError, Message, MqttLink
 
 pytestmark = [pytest.mark.processes, pytest.mark.peer]
@@ -102,6 +103,28 @@ async def test_a_killed_broker_comes_back_on_its_ports(running: tuple[EmbeddedBr
     async with asyncio.timeout(20):
         await link.closed.wait()
     assert isinstance(link.cause, LinkError)
+
+
+async def test_acknowledgements_given_out_of_order_leave_in_order(
+    running: tuple[EmbeddedBroker, Supervisor],
+) -> None:
+    # The embedded broker ends a connection whose PUBACKs come in another order than the messages went.
+    broker, _ = running
+    got: list[Message] = []
+    listener = await MqttLink.connect(address(broker.uplink_port), got.append, client_id="agent", manual_ack=True)
+    await listener.subscribe("t/#")
+    speaker = await MqttLink.connect(address(broker.device_port), got.append, client_id="x", version=4)
+    for round_no in (1, 2, 3):
+        for number in range(20):
+            await speaker.publish("t/x", b"%d" % number)
+        await until(lambda rounds=round_no: len(got) == 20 * rounds)
+        for message in reversed(got[-20:]):
+            listener.ack(message)
+    await speaker.publish("t/x", b"last")
+    await until(lambda: got[-1].payload == b"last")
+    assert not listener.closed.is_set()
+    await speaker.close()
+    await listener.close()
 
 
 async def test_the_embedded_broker_refuses_a_wrong_password(tmp_path: Path) -> None:
