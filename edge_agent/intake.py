@@ -165,6 +165,9 @@ class Intake:
                 waiting.done.set_result(part)
         self.refused_records += sum(result.fate is Fate.REFUSED for result in results)
         grown = {result.lane for result in results if result.seq}
+        if any(result.fate is Fate.CONFLICT for result in results):
+            # The record itself was kept out, but the outbox has put an alarm about it on lane A.
+            grown.add(Lane.A)
         if grown:
             self._appended(grown)
 

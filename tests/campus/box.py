@@ -361,8 +361,9 @@ class Box:
                 (number << LANE_SHIFT | from_seq, number + 1 << LANE_SHIFT),
             ).fetchall()
             found = [(key & (1 << LANE_SHIFT) - 1, event_id, body) for key, event_id, body in rows]
-            if found:
-                self._looked[store.epoch, lane] = found[-1][0]
+            if found or results is None:
+                # After a start the card may hold less than before: somebody put an old image on it.
+                self._looked[store.epoch, lane] = found[-1][0] if found else 0
                 self._truth.accepted(self.place, self.edge, store.epoch, lane, found)
 
     def _audit(self) -> None:
