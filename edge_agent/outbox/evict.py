@@ -143,8 +143,6 @@ def _trim(core: Core, lane: Lane, through: int) -> int:
     if through <= base:
         return 0
     rows = list(_rows(core, lane, base, through, core.limits.chunk_rows))
-    # A gap that reaches beyond the number stays whole.
-    rows = [row for row in rows if row.through <= through]
     if not rows:
         return 0
     with core.transaction() as draft:
@@ -201,12 +199,9 @@ def _thin(core: Core) -> int:
     def goes(row: _Stored) -> bool:
         return row.seq % core.limits.thin_keep_one_in != 0
 
-    while True:
-        book = core.book.lanes[Lane.T]
-        after = max(_spared(core, Lane.T), book.thinned)
-        dropped, seen = _give_up(core, Lane.T, after, "thinned", goes)
-        if dropped or seen <= after:
-            return dropped
+    after = max(_spared(core, Lane.T), core.book.lanes[Lane.T].thinned)
+    dropped, _ = _give_up(core, Lane.T, after, "thinned", goes)
+    return dropped
 
 
 def _drop_telemetry(core: Core) -> int:

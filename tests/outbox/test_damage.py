@@ -262,6 +262,39 @@ def test_a_file_that_is_something_else_is_set_aside_whole(tmp_path: Path, conten
     box.store.close()
 
 
+@pytest.mark.parametrize("marked", [True, False])
+@pytest.mark.parametrize("frame", range(0, 200, 9))
+def test_a_flipped_bit_in_the_log_costs_no_commit_behind_it(sample, tmp_path, frame: int, marked: bool) -> None:
+    """SQLite alone would take the log for one that ends there."""
+
+    def harmed(folder: Path) -> None:
+        flip_bit(folder / LOG, 32 + frame * (24 + PAGE) + 24 + 3500, 3)
+        if not marked:
+            (folder / f"{DATABASE}.mark").unlink()
+
+    box = open_copy(sample, tmp_path, harmed)
+    assert box.store.recovery.cause == "the write-ahead log does not verify"
+    assert sum(box.store.recovery.missing.values()) <= 1
+    assert_healed(box, sample)
+    box.store.close()
+
+
+def test_a_record_hit_in_the_newest_copy_of_its_page_is_taken_from_an_older_one(tmp_path: Path) -> None:
+    box = Box(tmp_path / DATABASE)
+    first, *_ = stored = [box.fill(Lane.D, 1)[0] for _ in range(4)]
+    (tmp_path / "cut").mkdir()
+    for name in (DATABASE, LOG):
+        shutil.copy(tmp_path / name, tmp_path / "cut" / name)
+    box.store.close()
+    log = (tmp_path / "cut" / LOG).read_bytes()
+    assert log.count(first.body) >= 4
+    flip_bit(tmp_path / "cut" / LOG, log.rindex(first.body) + 100, 0)
+    healed = Box(tmp_path / "cut" / DATABASE)
+    assert healed.ids(Lane.D) == [entry.record.id for entry in stored]
+    assert healed.store.recovery.missing == dict.fromkeys(LANES, 0)
+    healed.store.close()
+
+
 def test_a_flipped_bit_in_one_body_costs_that_record_and_no_other(tmp_path: Path) -> None:
     box = Box(tmp_path / DATABASE)
     stored = box.fill(Lane.D, 200)

@@ -82,7 +82,7 @@ def test_a_transaction_that_never_committed_is_no_damage(tmp_path: Path) -> None
     connection = box.sql()
     connection.execute("PRAGMA cache_size = 5")
     connection.execute("BEGIN IMMEDIATE")
-    for number in range(200):
+    for number in range(1000, 1200):
         connection.execute("INSERT INTO device (id, body, digest) VALUES (?, ?, '')", (number, bytes(500)))
     for path in tmp_path.glob("outbox.sqlite*"):
         (tmp_path / "killed").mkdir(exist_ok=True)
