@@ -1,0 +1,251 @@
+"""What a demo campus consists of, and the folder it lives in.
+
+    <folder>/broker/         mosquitto's files as `aggregator.broker` makes them, or iotcore's one file
+    <folder>/aggregator/     aggregator.yaml and its data
+    <folder>/<box>/          edge.yaml, the secrets it names, data/
+    <folder>/log/            output of each process
+    <folder>/journal.jsonl   the truth
+
+Every password is random and new each time. Each terminal, each box and the aggregator has an account of its own at the
+broker; with Mosquitto it may do there what the shipped configuration lets it do and nothing else.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from aggregator.broker import (
+    BrokerFolder,
+    BrokerSettings,
+    BrokerUser,
+    Listener,
+    aggregator_user,
+    edge_user,
+    new_password,
+    password_hash,
+    terminal_user,
+)
+from edge_agent.settings import read_settings
+from simulators.broker import HOST, EmbeddedBroker, Flavour, iotcore, mosquitto
+from simulators.compare import DeviceFacts
+from simulators.facesluice_messages import REC, SNAP, TerminalConfig
+from wire.mqtt_link import BrokerAddress
+
+CAMPUS: Final = "demo-school"
+ZONE: Final = "Asia/Shanghai"
+PROFILE: Final = "facesluice-mqtt"
+FIRST_DEVICE_ID: Final = 1_026_701
+# The number spaces in which the records of these terminals stand, see wire.identity.SourceKey.
+SPACES: Final[Mapping[str, int]] = {REC: 0, SNAP: 1}
+
+_GATES: Final = (("东门", "East gate"), ("西门", "West gate"))
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalSlot:
+    """A place where a terminal hangs. serial: what the terminal calls itself; name: what its box calls it."""
+
+    serial: str
+    name: str
+    edge: str
+    prefix: str
+
+    def config(self) -> TerminalConfig:
+        """As the installer would set it."""
+        return TerminalConfig(device_id=self.serial, name=f"{self.edge} {self.name}", prefix=self.prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One edge node and its terminals."""
+
+    edge: str
+    folder: Path
+    names: tuple[str, str]
+    slots: tuple[TerminalSlot, ...]
+
+    @property
+    def config_file(self) -> Path:
+        """Its settings."""
+        return self.folder / "edge.yaml"
+
+    @property
+    def data_folder(self) -> Path:
+        """Where its outbox is."""
+        return self.folder / "data"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Everything listens on 127.0.0.1. devices speaks MQTT 3.1.1, uplink MQTT 5; with Mosquitto they are one."""
+
+    devices: int
+    uplink: int
+    api: int
+
+
+@dataclass(frozen=True, slots=True)
+class Passwords:
+    """Passwords at the broker by account. Prints as nothing."""
+
+    by_account: Mapping[str, str] = field(repr=False)
+
+    def __getitem__(self, account: str) -> str:
+        """The password of an account."""
+        return self.by_account[account]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """A campus on paper."""
+
+    folder: Path
+    flavour: Flavour
+    ports: Ports
+    boxes: tuple[Box, ...]
+    passwords: Passwords
+
+    @property
+    def log_folder(self) -> Path:
+        """Output of the processes."""
+        return self.folder / "log"
+
+    @property
+    def journal_file(self) -> Path:
+        """The truth."""
+        return self.folder / "journal.jsonl"
+
+    @property
+    def aggregator_folder(self) -> Path:
+        """Settings and data of the aggregator."""
+        return self.folder / "aggregator"
+
+    def slots(self) -> Iterator[TerminalSlot]:
+        """All terminals, in turn from each box."""
+        for group in zip(*(box.slots for box in self.boxes), strict=False):
+            yield from group
+
+    def address(self, slot: TerminalSlot) -> BrokerAddress:
+        """How a terminal reaches the broker."""
+        return BrokerAddress(
+            host=HOST, port=self.ports.devices, username=slot.serial, password=self.passwords[slot.serial]
+        )
+
+
+def plan_campus(folder: Path, flavour: Flavour, ports: Ports, *, terminals: int) -> Layout:
+    """Put a campus on paper. terminals: shared evenly by two boxes; an odd one out is left away."""
+    boxes = []
+    serials = iter(range(FIRST_DEVICE_ID, FIRST_DEVICE_ID + terminals))
+    for number, names in enumerate(_GATES, start=1):
+        edge = f"gate-{number}"
+        slots = tuple(
+            TerminalSlot(str(next(serials)), f"face-{index:02d}", edge, f"school/{edge}/face")
+            for index in range(1, terminals // len(_GATES) + 1)
+        )
+        boxes.append(Box(edge, folder / edge, names, slots))
+    accounts = ["aggregator", *(box.edge for box in boxes), *(slot.serial for box in boxes for slot in box.slots)]
+    passwords = Passwords({account: new_password(os.urandom) for account in accounts})
+    return Layout(folder=folder, flavour=flavour, ports=ports, boxes=tuple(boxes), passwords=passwords)
+
+
+def write_broker(layout: Layout) -> EmbeddedBroker:
+    """Write the broker's files. Raises OSError, BrokerMissingError."""
+    folder = layout.folder / "broker"
+    if layout.flavour is Flavour.IOTCORE:
+        folder.mkdir(mode=0o700)
+        return iotcore(
+            folder, layout.passwords.by_account, device_port=layout.ports.devices, uplink_port=layout.ports.uplink
+        )
+    files = BrokerFolder(folder)
+    files.install(BrokerSettings(campus=CAMPUS, listeners=(Listener(host=HOST, port=layout.ports.devices),)))
+    files.put(*_accounts(layout))
+    return mosquitto(files.config_file, layout.ports.devices)
+
+
+def _accounts(layout: Layout) -> Iterator[BrokerUser]:
+    def hashed(account: str) -> str:
+        return password_hash(layout.passwords[account], os.urandom)
+
+    yield aggregator_user(CAMPUS, hashed("aggregator"))
+    for box in layout.boxes:
+        yield edge_user(CAMPUS, box.edge, hashed(box.edge), terminal_prefixes=sorted({s.prefix for s in box.slots}))
+        for slot in box.slots:
+            yield terminal_user(slot.serial, slot.prefix, slot.serial, hashed(slot.serial))
+
+
+def write_box(layout: Layout, box: Box, *, uplink_port: int) -> None:
+    """Write the settings of a box and its broker password. uplink_port: where its line to the campus begins."""
+    box.folder.mkdir(mode=0o700)
+    write_secret(box.folder / "broker.password", layout.passwords[box.edge])
+    name, name_en = box.names
+    login: dict[str, Any] = {"host": HOST, "username": box.edge, "password_file": "broker.password"}
+    settings = {
+        "schema": 1,
+        "campus": CAMPUS,
+        "edge": box.edge,
+        "site": {"zone": ZONE, "name": name, "name_en": name_en},
+        "clock": {"assume_synced": True},
+        "data_dir": "data",
+        "campus_key_file": "campus.key",
+        "campus_public_key_file": "campus.pub",
+        "identity_key_file": "edge.key",
+        "uplink": {**login, "port": uplink_port},
+        "channels": [_channel(layout, prefix, slots, login) for prefix, slots in _by_prefix(box.slots).items()],
+    }
+    box.config_file.write_text(yaml.safe_dump(settings, allow_unicode=True, sort_keys=False), encoding="utf-8")
+
+
+def _channel(layout: Layout, prefix: str, slots: Sequence[TerminalSlot], login: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": "terminals",
+        "protocol": "facesluice",
+        "transport": {"kind": "mqtt", **login, "port": layout.ports.uplink, "topic_prefix": prefix, "version": 5},
+        "devices": [
+            {
+                "name": slot.name,
+                "profile": PROFILE,
+                "address": {"device_id": slot.serial},
+                "display_name": slot.serial,
+                "place": slot.edge,
+            }
+            for slot in slots
+        ],
+    }
+
+
+def _by_prefix(slots: Sequence[TerminalSlot]) -> dict[str, list[TerminalSlot]]:
+    groups: dict[str, list[TerminalSlot]] = {}
+    for slot in slots:
+        groups.setdefault(slot.prefix, []).append(slot)
+    return groups
+
+
+def device_facts(layout: Layout) -> dict[str, DeviceFacts]:
+    """How the campus knows each terminal, as the boxes read it from the settings that were written for them.
+
+    Raises ValueError when a box would not accept its settings.
+    """
+    facts: dict[str, DeviceFacts] = {}
+    for box in layout.boxes:
+        loaded = read_settings(box.config_file)
+        if loaded.settings is None:
+            raise ValueError("\n".join(f"{box.config_file}: {finding.code}" for finding in loaded.findings))
+        for device in (device for devices in loaded.devices.values() for device in devices):
+            facts[device.address_key] = DeviceFacts(
+                device_id=f"{box.edge}/{device.name}",
+                device_class=device.profile.device_class.value,
+                systems=tuple(system.value for system in device.profile.systems),
+                spaces=SPACES,
+            )
+    return facts
+
+
+def write_secret(path: Path, text: str) -> None:
+    """A file that only its owner can read. It must not be there yet."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text + "\n")
