@@ -26,8 +26,10 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
-# A value behind such a key is never printed, not even from the line that is shown.
-_SECRET_LINE: Final = re.compile(r"(?i)^(\s*-?\s*[\w-]*(?:password|secret|token|key)\s*:\s*)\S.*$")
+# A value behind such a key is never printed, not even from the line that is shown. `*_file` only names one.
+_SENSITIVE: Final = r"[\w-]*(?:pass(?:word|wd|phrase)?|passwort|pwd|psk|pin|secret|token|key|credential)"
+_SENSITIVE_KEY: Final = re.compile(_SENSITIVE, re.IGNORECASE)
+_SENSITIVE_LINE: Final = re.compile(rf"((?<![\w-]){_SENSITIVE}[\"']?\s*:\s*)\S.*$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,8 @@ class Finding:
     def message(self, texts: Texts) -> str:
         """The message alone, with the nearest valid name when there is one."""
         params = {name: value for name, value in self.params.items() if name != "nearest"}
+        if self.code == "wrong_type":
+            params["expected"] = texts(f"finding.type_{params['expected']}")
         message = texts(f"finding.{self.code}", **params)
         nearest = self.params.get("nearest")
         return message + (texts("finding.nearest", nearest=nearest) if nearest else "")
@@ -71,8 +75,18 @@ class Finding:
 
 
 def mask(line: str) -> str:
-    """A source line without the value of a key that sounds like a secret (`*_file` only names one)."""
-    return _SECRET_LINE.sub(r"\1…", line.rstrip())
+    """A source line without the value of a key that sounds like a secret, wherever in the line it stands."""
+    return _SENSITIVE_LINE.sub(r"\1…", line.rstrip())
+
+
+def is_secret(key: object) -> bool:
+    """Whether a key sounds as if its value were a secret."""
+    return isinstance(key, str) and _SENSITIVE_KEY.fullmatch(key) is not None
+
+
+def holds_secret(line: str) -> bool:
+    """Whether a source line opens or holds the value of a key that sounds like a secret."""
+    return _SENSITIVE_LINE.search(line + " …") is not None
 
 
 def nearest(wrong: str, known: Iterable[str]) -> str:
@@ -82,8 +96,10 @@ def nearest(wrong: str, known: Iterable[str]) -> str:
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
-    """By file and place; one for each code at one place."""
-    seen: dict[tuple[str, int, int, str], Finding] = {}
+    """By file and place; what was found twice stands once."""
+    seen: dict[tuple[str, int, int, str, tuple[tuple[str, str], ...]], Finding] = {}
     for finding in findings:
-        seen.setdefault((str(finding.path), finding.line, finding.column, finding.code), finding)
+        # Two keys missing from one mapping are two findings at one place.
+        facts = tuple(sorted(finding.params.items()))
+        seen.setdefault((str(finding.path), finding.line, finding.column, finding.code, facts), finding)
     return [seen[key] for key in sorted(seen)]

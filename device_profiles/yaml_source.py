@@ -5,6 +5,7 @@ one, and a quote that is never closed is reported where it opens. `validate` bri
 and turns every pydantic error into a finding at its place.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +16,15 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from device_profiles.findings import Finding, Severity, in_order, nearest
+from device_profiles.findings import Finding, Severity, holds_secret, in_order, is_secret, nearest
 
 FILE_BYTES_MAX: Final = 1024 * 1024
 DEPTH_MAX: Final = 32
+
+# What YAML counts as the end of a line, so that line numbers and excerpts agree.
+_LINE_END: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+# The parser quotes what stood in the file; signs and its own token names may stay, a value may not.
+_QUOTED_VALUE: Final = re.compile(r"'[^'<][^']+'")
 
 Loc = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
@@ -53,8 +59,23 @@ class Source:
             code=code,
             params={name: str(value) for name, value in params.items() if value != ""},
             severity=severity,
-            excerpt=self.lines[line - 1] if line <= len(self.lines) else "",
+            excerpt=self._excerpt(line),
         )
+
+    def _excerpt(self, line: int) -> str:
+        """A line as it stands; without its text when it goes on with a secret that a line above opens."""
+        if line > len(self.lines):
+            return ""
+        text = self.lines[line - 1]
+        depth = _depth(text) + text.lstrip().startswith("- ")
+        for above in reversed(self.lines[: line - 1]):
+            if depth == 0:
+                break
+            if above.strip() and not above.lstrip().startswith("#") and _depth(above) < depth:
+                if holds_secret(above):
+                    return text[: _depth(text)] + "…"
+                depth = _depth(above)
+        return text
 
     def where(self, loc: Loc, *, at_key: bool = False) -> tuple[int, int]:
         """The place of the value at loc, or of its key; of the nearest parent when loc itself is not in the file."""
@@ -94,20 +115,24 @@ def load(path: Path) -> Source:
 
 def parse(path: Path, raw: bytes) -> Source:
     """As `load`, from bytes."""
-    text = raw.decode("utf-8", "replace")
-    source = Source(path, text.split("\n"))
+    text = raw[: FILE_BYTES_MAX + 1].decode("utf-8", "replace")
+    source = Source(path, _LINE_END.split(text))
     if len(raw) > FILE_BYTES_MAX:
         source.findings.append(source.finding((), "file_too_large", params={"limit": FILE_BYTES_MAX}))
         return source
-    if "\ufffd" in text:
-        line = next(number for number, line in enumerate(source.lines) if "\ufffd" in line)
-        source.values[()] = (line + 1, source.lines[line].index("\ufffd") + 1)
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        source.values[()] = _place(raw[: error.start].decode("utf-8"))
         source.findings.append(source.finding((), "not_utf8"))
         return source
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
-        source.findings.append(_syntax(source, error))
+        source.findings.append(_syntax(source, text, error))
+        return source
+    except RecursionError:
+        source.findings.append(source.finding((), "too_deep", params={"limit": DEPTH_MAX}))
         return source
     if node is None:
         source.findings.append(source.finding((), "empty"))
@@ -116,16 +141,47 @@ def parse(path: Path, raw: bytes) -> Source:
     return source
 
 
-def _syntax(source: Source, error: yaml.YAMLError) -> Finding:
-    mark = getattr(error, "problem_mark", None)
-    context = getattr(error, "context_mark", None)
+def _depth(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _place(before: str) -> tuple[int, int]:
+    """Line and column, from 1, of what follows this text."""
+    *ended, last = _LINE_END.split(before)
+    return len(ended) + 1, len(last) + 1
+
+
+def _syntax(source: Source, text: str, error: yaml.YAMLError) -> Finding:
     problem = str(getattr(error, "problem", None) or error).splitlines()[0]
-    # What is open at the end of the file was forgotten where it opened.
-    if context is not None and (mark is None or mark.line >= len(source.lines) - 2):
-        mark = context
-    if mark is not None:
+    mark, context = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+    opening = _quote_closed_too_late(text, mark) if mark is not None else None
+    # What is open at the end of the file was forgotten where it opened; so was a quoted text that goes over lines.
+    if context is not None:
+        quoted = "quoted" in str(getattr(error, "context", "")) and mark is not None and mark.line > context.line
+        if mark is None or quoted or mark.line >= len(source.lines) - 2:
+            mark = context
+    mark = opening or mark
+    if isinstance(error, yaml.reader.ReaderError):
+        source.values[()] = _place(text[: error.position])
+    elif mark is not None:
         source.values[()] = (min(mark.line + 1, max(len(source.lines), 1)), mark.column + 1)
-    return source.finding((), "syntax", params={"problem": problem})
+    return source.finding((), "syntax", params={"problem": _QUOTED_VALUE.sub("'…'", problem)})
+
+
+def _quote_closed_too_late(text: str, mark: yaml.Mark) -> yaml.Mark | None:
+    """Where a quoted text opens that swallowed lines up to the one where reading failed: its own end was forgotten."""
+    opening = None
+    try:
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            swallowed = token.end_mark.line > token.start_mark.line and token.end_mark.line == mark.line
+            if isinstance(token, yaml.ScalarToken) and token.style in {'"', "'"} and swallowed:
+                opening = token.start_mark
+    except yaml.YAMLError:
+        pass  # the one that brought us here
+    return opening
+
+
+_YAML_TAG: Final = "tag:yaml.org,2002:"
 
 
 class _Builder:
@@ -176,8 +232,9 @@ class _Builder:
     def _scalar(self, node: yaml.ScalarNode, loc: Loc) -> Any:  # noqa: ANN401
         try:
             return self._constructor.construct_object(node)
-        except (yaml.YAMLError, ValueError):
-            self._find(loc, "bad_scalar", tag=node.tag)
+        except (yaml.YAMLError, ValueError, LookupError, ArithmeticError, AttributeError):
+            # `!!int ""`, `!!bool maybe`: under an explicit tag PyYAML lets out whatever it stumbles over.
+            self._find(loc, "bad_scalar", tag=node.tag if node.tag.startswith(_YAML_TAG) else "!…")
             return None
 
     def _find(self, loc: Loc, code: str, **params: str | int) -> None:
@@ -235,11 +292,13 @@ def validate(source: Source, model: type[M]) -> tuple[M | None, list[Finding]]:
 
 
 def from_pydantic(source: Source, model: type[BaseModel], error: ValidationError, base: Loc = ()) -> list[Finding]:
-    """One finding for each place; base: where in the file the model's data begins."""
-    found: dict[tuple[int, int], Finding] = {}
+    """One finding for each place and missing key; base: where in the file the model's data begins."""
+    found: dict[tuple[int, int, str], Finding] = {}
     for details in error.errors(include_url=False, include_input=True):
         finding = _one(source, model, details, base)
-        found.setdefault((finding.line, finding.column), finding)
+        # The members of a union each say what they would have liked; the first stands for all.
+        missing = str(details["loc"][-1]) if details["type"] == "missing" else ""
+        found.setdefault((finding.line, finding.column, missing), finding)
     return list(found.values())
 
 
@@ -257,7 +316,7 @@ def _one(source: Source, model: type[BaseModel], details: ErrorDetails, base: Lo
     if kind in {"literal_error", "enum"}:
         expected = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
         options = [option.strip() for option in expected.split(",")]
-        value = str(details["input"])
+        value = "…" if any(map(is_secret, loc)) else str(details["input"])
         params = {"value": value, "expected": expected, "nearest": nearest(value, options)}
         return source.finding(loc, "not_one_of", params=params)
     if kind in _BOUNDS:

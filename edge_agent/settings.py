@@ -206,10 +206,11 @@ def read_settings(path: Path) -> Loaded:
 
 def read_secrets(settings: EdgeSettings) -> Secrets:
     """Read the files the settings name. Raises SecretError."""
+    campus_key_hex = _secret(settings.campus_key_file)
     try:
-        campus_key = bytes.fromhex(_secret(settings.campus_key_file))
-    except ValueError as error:
-        raise SecretError(f"{settings.campus_key_file}: not hexadecimal") from error
+        campus_key = bytes.fromhex(campus_key_hex)
+    except ValueError:
+        raise SecretError(f"{settings.campus_key_file}: not hexadecimal") from None
     if len(campus_key) < 16:
         raise SecretError(f"{settings.campus_key_file}: shorter than 16 bytes")
     return Secrets(
