@@ -12,7 +12,7 @@ from typing import Annotated, Protocol
 import msgspec
 
 Ns = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-BootId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+BootId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000

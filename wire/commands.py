@@ -15,7 +15,7 @@ from wire.records import Scalar, Short, Text
 LEASE_USES: Final = 64
 LEASE_VALID_S: Final = 10
 
-LeaseId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+LeaseId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ DOCUMENT_CHUNK_BYTES_MAX: Final = 64 * 1024
 HEARTBEAT_INTERVAL_S: Final = 2.0
 HISTORICAL_AFTER_S: Final = 30
 
-Nonce = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+Nonce = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
@@ -142,7 +142,7 @@ class DocumentChunk(msgspec.Struct, frozen=True, kw_only=True):
 
     name: Short
     version: Annotated[int, msgspec.Meta(ge=1)]
-    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
     index: Count
     chunks: Annotated[int, msgspec.Meta(ge=1, le=4096)]
     data: Annotated[str, msgspec.Meta(max_length=DOCUMENT_CHUNK_BYTES_MAX * 4 // 3 + 4)]

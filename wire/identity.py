@@ -16,10 +16,10 @@ from typing import Annotated, Final
 
 import msgspec
 
-EventId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
-Epoch = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
-Chain = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
-Ref = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+EventId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
+Epoch = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
+Chain = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
+Ref = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
 
 CHAIN_START: Final = bytes(16)
 _UID = re.compile(r"(?:[0-9A-F]{2}){3,10}\Z")
