@@ -59,7 +59,8 @@ def enrol(url: str, token: str, *, edge: str, software: str, files: EnrolFiles) 
     )
     answer = _post(
         f"{url.rstrip('/')}/api/v1/enrol",
-        {"edge": edge, "token": token, "public_key": key.public_hex(), "software": software},
+        token,
+        {"edge": edge, "public_key": key.public_hex(), "software": software},
     )
     try:
         broker = answer["broker"]
@@ -71,9 +72,12 @@ def enrol(url: str, token: str, *, edge: str, software: str, files: EnrolFiles) 
     return answer
 
 
-def _post(url: str, body: dict[str, str]) -> dict[str, Any]:
+def _post(url: str, token: str, body: dict[str, str]) -> dict[str, Any]:
     request = urllib.request.Request(  # noqa: S310  the scheme is checked by the caller
-        url, json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
+        url,
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json", "Authorization": f"Bearer {token}"},
+        method="POST",
     )
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310

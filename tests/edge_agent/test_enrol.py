@@ -29,7 +29,8 @@ def campus(status: int, answer: bytes) -> Iterator[tuple[str, list[dict[str, Any
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            asked.append({**body, "bearer": self.headers["Authorization"]})
             self.send_response(status)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
@@ -61,7 +62,7 @@ def test_the_key_is_made_on_the_box_and_only_its_public_half_is_sent(files: Enro
     with campus(200, json.dumps(GOOD).encode()) as (url, asked):
         answer = enrol(url, "token-1", edge="gate-1", software="1", files=files)
     key = IdentityKey.load(files.identity_key)
-    assert asked == [{"edge": "gate-1", "token": "token-1", "public_key": key.public_hex(), "software": "1"}]
+    assert asked == [{"edge": "gate-1", "public_key": key.public_hex(), "software": "1", "bearer": "Bearer token-1"}]
     assert "campus_key" not in answer
     assert "password" not in answer["broker"]
 

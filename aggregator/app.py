@@ -1,0 +1,233 @@
+"""The composition root of a campus: everything is made here, handed its neighbours, and started in one TaskGroup.
+
+    broker -> front -> admission -> ledger -> readers, feed -> API
+
+Three files in data_dir: `ledger.sqlite` is the truth, `office.sqlite` holds accounts and enrolments, `views.sqlite`
+what readers made and can be deleted at any time. `run.json` says where a running aggregator listens.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import random
+import signal
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from aggregator.accounts import Office
+from aggregator.admission import Admission
+from aggregator.api import create_app
+from aggregator.api.campus import Campus
+from aggregator.broker import BrokerFolder
+from aggregator.campus_keys import CampusKeyError, load_campus_key, load_signing_key
+from aggregator.enrolment import BrokerAccess, Enrolment
+from aggregator.front import Front
+from aggregator.ledger import SqliteLedger
+from aggregator.live import Feed
+from aggregator.readers import Reader, Registry
+from aggregator.serve import HttpServer, listen, make_server
+from aggregator.settings import AggregatorSettings
+from aggregator.silence import SilenceWatch
+from aggregator.storage import Database
+from wire.clock import utc_text
+from wire.records import Record
+from wire.system_clock import SystemClock
+
+log = logging.getLogger(__name__)
+
+RUN_FILE: Final = "run.json"
+LEDGER_FILE: Final = "ledger.sqlite"
+OFFICE_FILE: Final = "office.sqlite"
+VIEWS_FILE: Final = "views.sqlite"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """One campus, opened and not yet running."""
+
+    settings: AggregatorSettings
+    clock: SystemClock
+    ledger: SqliteLedger
+    office: Office
+    enrolment: Enrolment
+    registry: Registry
+
+    @property
+    def readers(self) -> Sequence[Reader]:
+        """All readers, by which rebuild finds them."""
+        return (self.registry,)
+
+
+@asynccontextmanager
+async def open_parts(settings: AggregatorSettings) -> AsyncIterator[Parts]:
+    """Open the databases of a campus, also beside the running service. Raises CampusKeyError, StorageError."""
+    clock = SystemClock(assume_synced=True)
+    campus_key = load_campus_key(settings.campus_key_file)
+    signing_key = load_signing_key(settings.signing_key_file)
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
+    async with AsyncExitStack() as stack:
+        open_database = stack.enter_async_context
+        ledger_db = await open_database(await Database.open(settings.data_dir / LEDGER_FILE, "aggregator.ledger"))
+        office_db = await open_database(await Database.open(settings.data_dir / OFFICE_FILE, "aggregator.accounts"))
+        views_db = await open_database(await Database.open(settings.data_dir / VIEWS_FILE, "aggregator.readers"))
+        ledger = await SqliteLedger.open(ledger_db, campus_id=settings.campus, random=os.urandom)
+
+        async def append(records: Sequence[Record]) -> object:
+            return await ledger.append_campus(records, clock.stamp())
+
+        yield Parts(
+            settings=settings,
+            clock=clock,
+            ledger=ledger,
+            office=Office(office_db, clock=clock, random=os.urandom, append=append),
+            enrolment=Enrolment(
+                office_db,
+                campus=settings.campus,
+                campus_key=campus_key,
+                public_key=signing_key.public_hex(),
+                broker=_broker_access(settings),
+                clock=clock,
+                random=os.urandom,
+            ),
+            registry=Registry(ledger, views_db),
+        )
+
+
+def _broker_access(settings: AggregatorSettings) -> BrokerAccess:
+    broker = settings.broker
+    return BrokerAccess(
+        host=broker.advertised_host or broker.host,
+        port=broker.port,
+        folder=BrokerFolder(broker.folder) if broker.folder is not None else None,
+        terminal_prefixes=broker.terminal_prefixes,
+    )
+
+
+async def run_aggregator(settings: AggregatorSettings, *, stop: asyncio.Event | None = None) -> None:
+    """Run one campus until SIGTERM, SIGINT or stop. Raises CampusKeyError, StorageError, OSError for a taken port."""
+    stop = stop or _stop_on_signals()
+    async with open_parts(settings) as parts:
+        listener = listen(settings.http.host, settings.http.port)
+        try:
+            await _Service(parts).run(listener, stop)
+        finally:
+            listener.close()
+
+
+class _Service:
+    """The running parts of a campus."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        settings = parts.settings
+        signing_key = load_signing_key(settings.signing_key_file)
+        self._admission = Admission(
+            parts.ledger,
+            campus=settings.campus,
+            clock=parts.clock,
+            enrolled=parts.enrolment.enrolled,
+            sign=signing_key.sign,
+        )
+        self._front = Front(
+            self._admission,
+            settings.broker.address(_password(settings.broker.password_file)),
+            campus=settings.campus,
+            client_id=f"aggregator-{settings.campus}",
+            chance=random.SystemRandom().random,
+        )
+        self._feed = Feed(parts.ledger)
+        self._silence = SilenceWatch(
+            clock=parts.clock,
+            liveness=lambda: self._admission.liveness,
+            edges=parts.registry.edges,
+            append=lambda records: parts.ledger.append_campus(records, parts.clock.stamp()),
+        )
+        self._started_ns = parts.clock.wall_ns()
+        self._campus = Campus(
+            name=settings.campus,
+            display_name=settings.name,
+            display_name_en=settings.name_en,
+            zone=settings.zone,
+            clock=parts.clock,
+            ledger=parts.ledger,
+            admission=self._admission,
+            office=parts.office,
+            enrolment=parts.enrolment,
+            registry=parts.registry,
+            feed=self._feed,
+            health=self.health,
+            secure_cookies=settings.http.secure_cookies,
+        )
+
+    async def run(self, listener: socket.socket, stop: asyncio.Event) -> None:
+        """Start everything, wait for stop, end in order: streams, HTTP, then the rest."""
+        server = make_server(create_app(self._campus))
+        host, port = listener.getsockname()[:2]
+        run_file = self._parts.settings.data_dir / RUN_FILE
+        await self._tell_setup_code(f"http://{host}:{port}")
+        async with asyncio.TaskGroup() as group:
+            serving = group.create_task(_serve(server, listener), name="http")
+            others = [group.create_task(self._front.run(), name="front"), group.create_task(self._feed.run())]
+            others += [group.create_task(reader.run(), name=reader.name) for reader in self._parts.readers]
+            others.append(group.create_task(self._silence.run(), name="silence"))
+            run_file.write_text(json.dumps({"schema": 1, "http": port, "host": host, "pid": os.getpid()}))
+            log.info("campus started", extra={"campus": self._parts.settings.campus, "http": f"{host}:{port}"})
+            await stop.wait()
+            log.info("campus stopping", extra={"campus": self._parts.settings.campus})
+            self._feed.close()
+            server.stop()
+            await serving
+            for task in others:
+                task.cancel()
+        run_file.unlink(missing_ok=True)
+
+    def health(self) -> dict[str, Any]:
+        """What /health says: whether it works, and of each part how it stands. No names, no numbers of people."""
+        front = self._front.health
+        failing = self._admission.ledger_failing or any(reader.health.failing for reader in self._parts.readers)
+        return {
+            "status": "ok" if front.link_up and not failing else "degraded",
+            "campus": self._parts.settings.campus,
+            "version": version("campus-iot"),
+            "started": utc_text(self._started_ns),
+            "broker": {"up": front.link_up, "outages": front.outages, "frames": front.frames, "full": front.full},
+            "ledger": {"failing": self._admission.ledger_failing},
+            "admission": dict(self._admission.counters),
+            "readers": {reader.name: asdict(reader.health) for reader in self._parts.readers},
+            "edges_live": len(self._admission.liveness),
+            "edges_silent": len(self._silence.silent),
+            "watchers": self._feed.watchers,
+        }
+
+    async def _tell_setup_code(self, url: str) -> None:
+        code = await self._parts.office.setup_code()
+        if code is not None:
+            # The one secret that a log may hold: it works once, and only while nobody is there.
+            log.warning("no administrator yet", extra={"setup_code": code, "url": f"{url}/api/v1/setup"})
+
+
+async def _serve(server: HttpServer, listener: socket.socket) -> None:
+    await server.serve(sockets=[listener])
+
+
+def _password(path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise CampusKeyError(f"{path}: {error.strerror}") from None
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop

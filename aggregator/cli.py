@@ -1,0 +1,210 @@
+"""`campus-aggregator`: set a campus up, run it, let boxes and people in."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from wire.i18n import Texts
+
+if TYPE_CHECKING:
+    from aggregator.settings import AggregatorSettings
+
+EXIT_FINDINGS: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_SETTINGS: Final = 3
+EXIT_UNREACHABLE: Final = 4
+EXIT_SERVICE_SETTINGS: Final = 78
+
+_T = Texts()
+app = typer.Typer(help=_T("agg.cli.help"), no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+edge_app = typer.Typer(help=_T("agg.cli.edge"), no_args_is_help=True)
+token_app = typer.Typer(help=_T("agg.cli.token"), no_args_is_help=True)
+user_app = typer.Typer(help=_T("agg.cli.user"), no_args_is_help=True)
+readers_app = typer.Typer(help=_T("agg.cli.readers"), no_args_is_help=True)
+app.add_typer(edge_app, name="edge")
+app.add_typer(token_app, name="token")
+app.add_typer(user_app, name="user")
+app.add_typer(readers_app, name="readers")
+
+Config = Annotated[Path, typer.Option("--config", "-c", help=_T("agg.cli.opt.config"))]
+Json = Annotated[bool, typer.Option("--json", help=_T("agg.cli.opt.json"))]
+Language = Annotated[str | None, typer.Option("--lang", help=_T("agg.cli.opt.lang"))]
+Roles = Annotated[list[str], typer.Option("--role", help=_T("agg.cli.opt.role"))]
+CONFIG: Final = Path("aggregator.yaml")
+
+
+def _settings(config: Path, language: str | None, *, exit_code: int = EXIT_SETTINGS) -> "AggregatorSettings":
+    from aggregator.settings import read_settings
+
+    loaded = read_settings(config)
+    if loaded.settings is None:
+        for finding in loaded.findings:
+            typer.echo(finding.render(Texts(language)), err=True)
+        raise typer.Exit(exit_code)
+    return loaded.settings
+
+
+@app.command(help=_T("agg.cli.init"))
+def init(directory: Annotated[Path, typer.Argument()] = Path(), lang: Language = None) -> None:
+    """Write settings, keys and the broker's files; nothing that is there is overwritten."""
+    from aggregator.office_cli import init_campus
+
+    raise typer.Exit(init_campus(directory, Texts(lang)))
+
+
+@app.command(help=_T("agg.cli.check"))
+def check(config: Config = CONFIG, as_json: Json = False, lang: Language = None) -> None:  # noqa: FBT002  typer's way
+    """Check the settings."""
+    import json
+
+    from aggregator.settings import read_settings
+
+    loaded, texts = read_settings(config), Texts(lang)
+    if as_json:
+        findings = [finding.as_document(texts) for finding in loaded.findings]
+        typer.echo(json.dumps({"schema": 1, "file": str(config), "findings": findings}, ensure_ascii=False))
+    else:
+        for finding in loaded.findings:
+            typer.echo(finding.render(texts))
+        if not loaded.findings:
+            typer.echo(texts("check.ok", path=config))
+    raise typer.Exit(EXIT_SETTINGS if loaded.settings is None else 0)
+
+
+@app.command(help=_T("agg.cli.run"))
+def run(
+    config: Config = CONFIG,
+    log_level: Annotated[str, typer.Option("--log", help=_T("agg.cli.opt.log"))] = "INFO",
+    lang: Language = None,
+) -> None:
+    """Run until SIGTERM."""
+    import asyncio
+
+    from aggregator.app import run_aggregator
+    from aggregator.campus_keys import CampusKeyError
+    from aggregator.storage import StorageError
+    from wire.logs import configure_logging
+
+    configure_logging(log_level)
+    settings = _settings(config, lang, exit_code=EXIT_SERVICE_SETTINGS)
+    try:
+        asyncio.run(run_aggregator(settings))
+    except CampusKeyError as error:
+        typer.echo(Texts(lang)("agg.run.no_keys", cause=error), err=True)
+        raise typer.Exit(EXIT_SERVICE_SETTINGS) from None
+    except (StorageError, OSError) as error:
+        typer.echo(Texts(lang)("agg.run.stopped", cause=error), err=True)
+        raise typer.Exit(EXIT_FINDINGS) from None
+
+
+@app.command(help=_T("agg.cli.status"))
+def status(config: Config = CONFIG, as_json: Json = False, lang: Language = None) -> None:  # noqa: FBT002
+    """Ask the running aggregator how it is."""
+    from aggregator.office_cli import show_status
+
+    raise typer.Exit(show_status(_settings(config, lang), as_json=as_json, texts=Texts(lang)))
+
+
+@edge_app.command("add", help=_T("agg.cli.edge_add"))
+def edge_add(
+    name: Annotated[str, typer.Argument()],
+    config: Config = CONFIG,
+    valid_h: Annotated[int, typer.Option("--valid-h", min=1, max=24, help=_T("agg.cli.opt.valid_h"))] = 24,
+    lang: Language = None,
+) -> None:
+    """Print a one-time token for a box. Works beside the running service."""
+    from aggregator.office_cli import add_edge
+
+    raise typer.Exit(add_edge(_settings(config, lang), name, valid_h, Texts(lang)))
+
+
+@edge_app.command("list", help=_T("agg.cli.edge_list"))
+def edge_list(config: Config = CONFIG, as_json: Json = False, lang: Language = None) -> None:  # noqa: FBT002
+    """All boxes that ever joined."""
+    from aggregator.office_cli import list_edges
+
+    raise typer.Exit(list_edges(_settings(config, lang), as_json=as_json, texts=Texts(lang)))
+
+
+@edge_app.command("revoke", help=_T("agg.cli.edge_revoke"))
+def edge_revoke(name: Annotated[str, typer.Argument()], config: Config = CONFIG, lang: Language = None) -> None:
+    """Refuse a box from now on."""
+    from aggregator.office_cli import revoke_edge
+
+    raise typer.Exit(revoke_edge(_settings(config, lang), name, Texts(lang)))
+
+
+@token_app.command("create", help=_T("agg.cli.token_create"))
+def token_create(
+    name: Annotated[str, typer.Argument()],
+    role: Roles,
+    config: Config = CONFIG,
+    valid_days: Annotated[int, typer.Option("--valid-days", min=1, max=3650, help=_T("agg.cli.opt.valid_days"))] = 365,
+    lang: Language = None,
+) -> None:
+    """Print a token for a program; it is shown only here."""
+    from aggregator.office_cli import create_token
+
+    raise typer.Exit(create_token(_settings(config, lang), name, role, valid_days, Texts(lang)))
+
+
+@token_app.command("list", help=_T("agg.cli.token_list"))
+def token_list(config: Config = CONFIG, as_json: Json = False, lang: Language = None) -> None:  # noqa: FBT002
+    """All tokens, never their secrets."""
+    from aggregator.office_cli import list_tokens
+
+    raise typer.Exit(list_tokens(_settings(config, lang), as_json=as_json, texts=Texts(lang)))
+
+
+@token_app.command("revoke", help=_T("agg.cli.token_revoke"))
+def token_revoke(token_id: Annotated[str, typer.Argument()], config: Config = CONFIG, lang: Language = None) -> None:
+    """From now on it opens nothing."""
+    from aggregator.office_cli import revoke_token
+
+    raise typer.Exit(revoke_token(_settings(config, lang), token_id, Texts(lang)))
+
+
+@user_app.command("add", help=_T("agg.cli.user_add"))
+def user_add(
+    name: Annotated[str, typer.Argument()], role: Roles, config: Config = CONFIG, lang: Language = None
+) -> None:
+    """Give somebody an account; the password comes from a prompt or from standard input."""
+    from aggregator.office_cli import add_user
+
+    texts = Texts(lang)
+    raise typer.Exit(add_user(_settings(config, lang), name, role, _password(texts), texts))
+
+
+@user_app.command("passwd", help=_T("agg.cli.user_passwd"))
+def user_passwd(name: Annotated[str, typer.Argument()], config: Config = CONFIG, lang: Language = None) -> None:
+    """Change a password; ends that person's sessions."""
+    from aggregator.office_cli import set_password
+
+    texts = Texts(lang)
+    raise typer.Exit(set_password(_settings(config, lang), name, _password(texts), texts))
+
+
+@readers_app.command("rebuild", help=_T("agg.cli.readers_rebuild"))
+def readers_rebuild(name: Annotated[str, typer.Argument()], config: Config = CONFIG, lang: Language = None) -> None:
+    """Throw away what a reader made and make it again; only while the service is stopped."""
+    from aggregator.office_cli import rebuild_reader
+
+    raise typer.Exit(rebuild_reader(_settings(config, lang), name, Texts(lang)))
+
+
+def _password(texts: Texts) -> str:
+    if sys.stdin.isatty():
+        password: str = typer.prompt(texts("agg.user.password"), hide_input=True, confirmation_prompt=True)
+        return password
+    return sys.stdin.readline().rstrip("\n")
+
+
+def main() -> None:
+    """Entry point of `campus-aggregator`."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""How a box joins: a one-time token from a person, the box's own public key, and what it needs to speak.
+
+The token is at least 128 random bits, used once, valid for at most 24 hours, stored as its hash. The private key is
+made on the box and never leaves it. The answer carries the broker's credentials and the campus key exactly once.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aggregator.accounts.office import SQL, digest
+from aggregator.admission import EnrolledEdge
+from aggregator.broker import BrokerFolder, edge_user, new_password, password_hash
+from aggregator.storage import Database
+from wire.clock import NS_PER_S, Clock
+from wire.topics import is_name
+
+VALID_H_MAX: Final = 24
+TOKEN_PREFIX: Final = "enrol_"  # noqa: S105  a label, so that a leaked token is recognised as one
+_TOKEN_BYTES: Final = 24
+
+
+class EnrolmentRefused(Exception):
+    """The box may not join. code: token_unknown, token_used, token_expired, wrong_edge or bad_key."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerAccess:
+    """What a box is told of the broker. folder: mosquitto's files, if they are ours to keep."""
+
+    host: str
+    port: int
+    folder: BrokerFolder | None = None
+    terminal_prefixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a box gets for its token. broker_password is empty when the broker's accounts are kept elsewhere."""
+
+    campus: str
+    broker: BrokerAccess
+    username: str
+    broker_password: str = field(repr=False)
+    campus_key: bytes = field(repr=False)
+    public_key: str
+
+
+class Enrolment:
+    """See the module. Tables live in the office's database."""
+
+    def __init__(
+        self,
+        db: Database,
+        *,
+        campus: str,
+        campus_key: bytes,
+        public_key: str,
+        broker: BrokerAccess,
+        clock: Clock,
+        random: Callable[[int], bytes],
+    ) -> None:
+        """public_key: the campus' signing key, hex, by which boxes know a welcome."""
+        self._db = db
+        self._campus = campus
+        self._campus_key = campus_key
+        self._public_key = public_key
+        self._broker = broker
+        self._clock = clock
+        self._random = random
+
+    async def issue(self, edge: str, *, valid_h: int = VALID_H_MAX) -> str:
+        """A one-time token for box `edge`, shown only here. Raises ValueError for a bad name or duration."""
+        if not is_name(edge):
+            raise ValueError(f"{edge!r:.80} cannot name a box: a-z, 0-9 and hyphen, at most 63")
+        if not 1 <= valid_h <= VALID_H_MAX:
+            raise ValueError(f"a token is valid for 1 to {VALID_H_MAX} hours")
+        secret = TOKEN_PREFIX + self._random(_TOKEN_BYTES).hex()
+        now = self._clock.wall_ns()
+        row = {
+            "secret_hash": digest(secret),
+            "edge": edge,
+            "now": now,
+            "expires_ns": now + valid_h * 3600 * NS_PER_S,
+        }
+        await self._db.write(lambda connection: connection.execute(SQL["add_enrolment"], row))
+        return secret
+
+    async def redeem(self, edge: str, token: str, public_key: str, software: str) -> Answer:
+        """Let a box in. Raises EnrolmentRefused."""
+        key = _public_key(public_key)
+        params = {
+            "secret_hash": digest(token),
+            "edge": edge,
+            "public_key": key,
+            "software": software[:64],
+            "now": self._clock.wall_ns(),
+        }
+
+        def write(connection: sqlite3.Connection) -> str:
+            row = connection.execute(SQL["enrolment"], params).fetchone()
+            if row is None:
+                return "token_unknown"
+            if row["used_ns"] is not None:
+                return "token_used"
+            if row["expires_ns"] <= params["now"]:
+                return "token_expired"
+            if row["edge"] != edge:
+                return "wrong_edge"
+            connection.execute(SQL["use_enrolment"], params)
+            connection.execute(SQL["put_edge"], params)
+            return ""
+
+        refusal = await self._db.write(write)
+        if refusal:
+            raise EnrolmentRefused(refusal)
+        return Answer(
+            campus=self._campus,
+            broker=self._broker,
+            username=edge,
+            broker_password=self._let_into_broker(edge),
+            campus_key=self._campus_key,
+            public_key=self._public_key,
+        )
+
+    async def enrolled(self, edge: str) -> EnrolledEdge | None:
+        """The box as admission needs it; None when it is unknown or revoked."""
+        rows = await self._fetch("edge", {"edge": edge})
+        if not rows or rows[0]["revoked_ns"] is not None:
+            return None
+        return EnrolledEdge(edge, rows[0]["public_key"])
+
+    async def edges(self) -> list[dict[str, Any]]:
+        """All boxes that ever joined: edge, enrolled_ns, software, revoked_ns."""
+        return await self._fetch("edges", {})
+
+    async def revoke(self, edge: str) -> bool:
+        """Refuse a box from now on, at the broker too; says whether there was one to refuse."""
+        params = {"edge": edge, "now": self._clock.wall_ns()}
+        done = await self._db.write(lambda connection: connection.execute(SQL["revoke_edge"], params).rowcount)
+        if self._broker.folder is not None and self._broker.folder.remove(edge):
+            self._broker.folder.reload()
+        return bool(done)
+
+    def _let_into_broker(self, edge: str) -> str:
+        folder = self._broker.folder
+        if folder is None:
+            return ""
+        password = new_password(self._random)
+        hashed = password_hash(password, self._random)
+        folder.put(edge_user(self._campus, edge, hashed, terminal_prefixes=self._broker.terminal_prefixes))
+        folder.reload()
+        return password
+
+    async def _fetch(self, name: str, params: dict[str, str]) -> list[dict[str, Any]]:
+        async with self._db.read() as connection, connection.execute(SQL[name], params) as cursor:
+            return [dict(row) for row in await cursor.fetchall()]
+
+
+def _public_key(text: str) -> bytes:
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        raise EnrolmentRefused("bad_key") from None
+    if len(key) != 32:
+        raise EnrolmentRefused("bad_key")
+    return key

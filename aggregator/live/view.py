@@ -1,0 +1,52 @@
+"""One ledger row as the API and the stream show it."""
+
+from typing import Any, Final
+
+import msgspec
+
+from aggregator.ledger import LedgerRow
+from wire.clock import utc_text
+
+# What says who it was; shown only to roles that may see people.
+_PEOPLE: Final = ("holder_ref", "credential")
+# Part of the envelope, or shown under another name.
+_BESIDE: Final = ("id", "kind", "device", "topic", "stamp", "schema", "source")
+
+_encoder = msgspec.json.Encoder()
+
+
+def row_view(row: LedgerRow, *, people: bool) -> dict[str, Any]:
+    """snake_case, times in RFC 3339 UTC. people: whether pseudonyms of people may be shown.
+
+    erased: the body was blanked; what stands beside it stays.
+    """
+    view: dict[str, Any] = {
+        "position": row.position,
+        "event_id": row.event_id,
+        "campus": row.campus_id,
+        "edge": row.edge,
+        "device": row.device_id,
+        "lane": row.lane.value,
+        "epoch": row.epoch,
+        "seq": row.seq,
+        "kind": row.kind,
+        "topic": row.topic,
+        "occurred": utc_text(row.occurred_ns),
+        "received": utc_text(row.received_ns),
+        "clock": row.clock,
+        "historical": row.historical,
+    }
+    if row.source_no is not None:
+        view["source"] = {"epoch": row.source_epoch, "record_no": row.source_no}
+    if row.body is None:
+        view["erased"] = True
+        return view
+    body: dict[str, Any] = msgspec.json.decode(row.body)
+    hidden = _BESIDE if people else (*_BESIDE, *_PEOPLE)
+    view.update({name: value for name, value in body.items() if name not in hidden})
+    return view
+
+
+def encode_row(row: LedgerRow, *, people: bool) -> bytes:
+    """`row_view` as JSON."""
+    return _encoder.encode(row_view(row, people=people))

@@ -1,0 +1,256 @@
+"""What the commands of `campus-aggregator` do; each opens the databases for itself, also beside the running service."""
+
+import asyncio
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from aggregator.accounts import EVERYWHERE, Role, UnknownAccount
+from aggregator.app import RUN_FILE, Parts, open_parts
+from aggregator.broker import BrokerFolder, BrokerSettings, Listener, aggregator_user, new_password, password_hash
+from aggregator.campus_keys import CampusKeyError, make_campus_key, make_signing_key, write_secret
+from aggregator.settings import SAMPLE, AggregatorSettings, read_settings
+from aggregator.storage import StorageError
+from device_profiles.findings import nearest
+from wire.clock import utc_text
+from wire.i18n import Texts
+
+T = TypeVar("T")
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_SETTINGS: Final = 3
+EXIT_UNREACHABLE: Final = 4
+CLI: Final = "@cli"
+
+
+def init_campus(directory: Path, texts: Texts) -> int:
+    """Settings, keys, broker files. What is there stays, so that a second call completes a first."""
+    path = directory / "aggregator.yaml"
+    directory.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        typer.echo(texts("check.exists", path=path), err=True)
+    else:
+        path.write_text(SAMPLE, encoding="utf-8")
+        typer.echo(texts("check.written", path=path))
+    loaded = read_settings(path)
+    if loaded.settings is None:
+        for finding in loaded.findings:
+            typer.echo(finding.render(texts), err=True)
+        return EXIT_SETTINGS
+    make_secrets(loaded.settings)
+    typer.echo(texts("agg.init.next", path=path), err=True)
+    return EXIT_OK
+
+
+def make_secrets(settings: AggregatorSettings) -> None:
+    """Make whatever key, password and broker file of a campus is not there yet."""
+    if not settings.campus_key_file.exists():
+        make_campus_key(settings.campus_key_file, os.urandom)
+    if not settings.signing_key_file.exists():
+        make_signing_key(settings.signing_key_file)
+    broker = settings.broker
+    if broker.folder is None:
+        return
+    folder = BrokerFolder(broker.folder)
+    if not folder.config_file.exists():
+        listener = Listener(host=broker.host, port=broker.port)
+        folder.install(BrokerSettings(campus=settings.campus, listeners=(listener,)))
+    if broker.password_file is not None and not broker.password_file.exists():
+        password = new_password(os.urandom)
+        write_secret(broker.password_file, password + "\n")
+        hashed = password_hash(password, os.urandom)
+        folder.put(aggregator_user(settings.campus, hashed, name=broker.username))
+
+
+def show_status(settings: AggregatorSettings, *, as_json: bool, texts: Texts) -> int:
+    """0 when the campus works, 1 when a part of it does not, 4 when nobody answers."""
+    try:
+        running = json.loads((settings.data_dir / RUN_FILE).read_text())
+        url = f"http://{running['host']}:{running['http']}/api/v1/health"
+        with urllib.request.urlopen(url, timeout=5) as response:
+            health: dict[str, Any] = json.load(response)
+    except (OSError, ValueError, KeyError, urllib.error.URLError) as error:
+        typer.echo(texts("agg.status.unreachable", cause=error), err=True)
+        return EXIT_UNREACHABLE
+    if as_json:
+        typer.echo(json.dumps({"schema": 1, **health}))
+    else:
+        typer.echo(texts(f"agg.status.{health['status']}", campus=health["campus"], version=health["version"]))
+        counts = {name: health[name] for name in ("edges_live", "edges_silent", "watchers")}
+        typer.echo(texts("agg.status.counts", **counts))
+    return EXIT_OK if health["status"] == "ok" else EXIT_FAILED
+
+
+def add_edge(settings: AggregatorSettings, name: str, valid_h: int, texts: Texts) -> int:
+    """The token alone goes to stdout, so that a script can take it."""
+
+    async def issue(parts: Parts) -> str:
+        token = await parts.enrolment.issue(name, valid_h=valid_h)
+        await parts.office.record(CLI, "edge.add", name, "done", "")
+        return token
+
+    def show(token: str) -> None:
+        typer.echo(token)
+        typer.echo(texts("agg.edge.token", edge=name, hours=valid_h), err=True)
+
+    return _with(settings, issue, texts, show)
+
+
+def list_edges(settings: AggregatorSettings, *, as_json: bool, texts: Texts) -> int:
+    """A line each."""
+    columns = ("edge", "enrolled", "software", "revoked")
+    return _with(settings, lambda parts: parts.enrolment.edges(), texts, _lister(columns, as_json=as_json, texts=texts))
+
+
+def revoke_edge(settings: AggregatorSettings, name: str, texts: Texts) -> int:
+    """1 when there is no such box."""
+
+    async def revoke(parts: Parts) -> bool:
+        done = await parts.enrolment.revoke(name)
+        known = [row["edge"] for row in await parts.enrolment.edges()]
+        await parts.office.record(CLI, "edge.revoke", name, "done" if done else "unknown", "")
+        if not done:
+            raise _UnknownError(name, nearest(name, known))
+        return done
+
+    return _with(settings, revoke, texts, lambda _: typer.echo(texts("agg.edge.revoked", edge=name)))
+
+
+def create_token(settings: AggregatorSettings, name: str, roles: Iterable[str], valid_days: int, texts: Texts) -> int:
+    """The token alone goes to stdout."""
+    chosen = _roles(roles, texts)
+    if chosen is None:
+        return EXIT_USAGE
+
+    async def create(parts: Parts) -> str:
+        secret = await parts.office.create_token(name, chosen, EVERYWHERE, valid_days=valid_days)
+        await parts.office.record(CLI, "token.create", name, "done", "")
+        return secret
+
+    return _with(settings, create, texts, typer.echo)
+
+
+def list_tokens(settings: AggregatorSettings, *, as_json: bool, texts: Texts) -> int:
+    """A line each; prefixes, never secrets."""
+    columns = ("id", "name", "prefix", "roles", "created", "expires", "revoked")
+    return _with(settings, lambda parts: parts.office.tokens(), texts, _lister(columns, as_json=as_json, texts=texts))
+
+
+def revoke_token(settings: AggregatorSettings, token_id: str, texts: Texts) -> int:
+    """1 when there is no such token."""
+
+    async def revoke(parts: Parts) -> None:
+        await parts.office.revoke_token(token_id)
+        await parts.office.record(CLI, "token.revoke", token_id, "done", "")
+
+    return _with(settings, revoke, texts, lambda _: typer.echo(texts("agg.token.revoked", id=token_id)))
+
+
+def add_user(settings: AggregatorSettings, name: str, roles: Iterable[str], password: str, texts: Texts) -> int:
+    """1 when the name is taken or the password too short."""
+    chosen = _roles(roles, texts)
+    if chosen is None:
+        return EXIT_USAGE
+
+    async def add(parts: Parts) -> None:
+        await parts.office.add_user(name, password, chosen, EVERYWHERE)
+        await parts.office.record(CLI, "user.add", name, "done", "")
+
+    return _with(settings, add, texts, lambda _: typer.echo(texts("agg.user.added", name=name)))
+
+
+def set_password(settings: AggregatorSettings, name: str, password: str, texts: Texts) -> int:
+    """1 when there is no such person or the password is too short."""
+
+    async def change(parts: Parts) -> None:
+        await parts.office.set_password(name, password)
+        await parts.office.record(CLI, "user.passwd", name, "done", "")
+
+    return _with(settings, change, texts, lambda _: typer.echo(texts("agg.user.changed", name=name)))
+
+
+def rebuild_reader(settings: AggregatorSettings, name: str, texts: Texts) -> int:
+    """2 for a reader that does not exist."""
+
+    async def rebuild(parts: Parts) -> int:
+        readers = {reader.name: reader for reader in parts.readers}
+        if name not in readers:
+            raise _UnknownError(name, nearest(name, readers))
+        return await readers[name].rebuild()
+
+    return _with(
+        settings, rebuild, texts, lambda position: typer.echo(texts("agg.readers.rebuilt", name=name, count=position))
+    )
+
+
+class _UnknownError(LookupError):
+    def __init__(self, name: str, near: str) -> None:
+        super().__init__(name)
+        self.name = name
+        self.near = near
+
+
+def _with(
+    settings: AggregatorSettings, call: Callable[[Parts], Awaitable[T]], texts: Texts, show: Callable[[T], object]
+) -> int:
+    async def run() -> T:
+        async with open_parts(settings) as parts:
+            return await call(parts)
+
+    try:
+        result = asyncio.run(run())
+    except _UnknownError as error:
+        near = texts("finding.nearest", nearest=error.near) if error.near else ""
+        typer.echo(texts("agg.unknown", name=error.name) + near, err=True)
+        return EXIT_FAILED
+    except UnknownAccount as error:
+        typer.echo(texts("agg.unknown", name=error), err=True)
+        return EXIT_FAILED
+    except CampusKeyError as error:
+        typer.echo(texts("agg.run.no_keys", cause=error), err=True)
+        return EXIT_SETTINGS
+    except (StorageError, OSError, ValueError) as error:
+        typer.echo(texts("agg.run.stopped", cause=error), err=True)
+        return EXIT_FAILED
+    show(result)
+    return EXIT_OK
+
+
+def _roles(names: Iterable[str], texts: Texts) -> list[Role] | None:
+    try:
+        return [Role(name) for name in names]
+    except ValueError:
+        typer.echo(texts("agg.bad_role", roles=", ".join(Role)), err=True)
+        return None
+
+
+def _lister(columns: tuple[str, ...], *, as_json: bool, texts: Texts) -> Callable[[list[dict[str, Any]]], None]:
+    def show(rows: list[dict[str, Any]]) -> None:
+        items = [
+            {
+                name: utc_text(row[f"{name}_ns"]) if row.get(f"{name}_ns") is not None else row.get(name)
+                for name in columns
+            }
+            for row in rows
+        ]
+        if as_json:
+            typer.echo(json.dumps({"schema": 1, "items": items}, ensure_ascii=False))
+            return
+        table = Table()
+        for name in columns:
+            table.add_column(texts(f"agg.column.{name}"))
+        for item in items:
+            table.add_row(*(str(item[name] if item[name] is not None else "") for name in columns))
+        Console().print(table)
+
+    return show

@@ -1,0 +1,145 @@
+"""What every reader of the ledger does: go on from its position, save it with what it made, start over when told.
+
+A reader's picture and its position are written in one transaction of `views.sqlite`, so a kill at any moment loses
+nothing and doubles nothing. A row that a reader cannot take is passed over and named in `reader_faults`; one bad row
+must not stop everything behind it. `rebuild` throws the picture away and makes it again; it must come out the same.
+
+A reader decides nothing about the world outside its tables: no network, no clock.
+"""
+
+import asyncio
+import logging
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from aggregator.ledger import Ledger, LedgerRow
+from aggregator.storage import Database, Statements
+
+log = logging.getLogger(__name__)
+
+SQL: Final = Statements.load("aggregator.readers")
+
+BATCH_ROWS: Final = 500
+POLL_S: Final = 5.0
+RETRY_S: Final = 2.0
+
+
+@dataclass(slots=True)
+class ReaderHealth:
+    """position: the last row taken; lag: rows behind the head when it last looked; faults: rows passed over."""
+
+    position: int = 0
+    lag: int = 0
+    faults: int = 0
+    failing: bool = False
+
+
+class Reader(ABC):
+    """Subclass with a name, `apply` and `clear`; run `run` in a TaskGroup."""
+
+    name: str
+
+    def __init__(self, ledger: Ledger, db: Database) -> None:
+        """db: views.sqlite, shared by all readers."""
+        self._ledger = ledger
+        self._db = db
+        self.health = ReaderHealth()
+
+    @abstractmethod
+    def apply(self, connection: sqlite3.Connection, rows: Sequence[LedgerRow]) -> None:
+        """Take rows, in order. Runs inside the transaction that also saves the position."""
+
+    @abstractmethod
+    def clear(self, connection: sqlite3.Connection) -> None:
+        """Forget everything."""
+
+    async def run(self) -> None:
+        """Follow the ledger for ever."""
+        await self._find_position()
+        while True:
+            try:
+                taken = await self.step()
+                self._told(failing=False)
+                if not taken:
+                    await self._ledger.wait_beyond(self.health.position, POLL_S)
+            except (sqlite3.Error, OSError) as error:
+                self._told(failing=True, cause=str(error))
+                await asyncio.sleep(RETRY_S)
+
+    async def step(self) -> int:
+        """Take one batch; returns how many rows there were."""
+        rows = await self._ledger.read(self.health.position, BATCH_ROWS)
+        if rows:
+            await self._take(rows)
+        self.health.lag = max(0, await self._ledger.head() - self.health.position)
+        return len(rows)
+
+    async def rebuild(self) -> int:
+        """Start over and take the whole ledger; returns the position reached."""
+
+        def forget(connection: sqlite3.Connection) -> None:
+            self.clear(connection)
+            connection.execute(SQL["forget_faults"], {"reader": self.name})
+            connection.execute(SQL["set_position"], {"reader": self.name, "position": 0})
+
+        await self._db.write(forget)
+        self.health.position = 0
+        while await self.step():
+            pass
+        return self.health.position
+
+    async def _find_position(self) -> None:
+        async with self._db.read() as connection:
+            async with connection.execute(SQL["position"], {"reader": self.name}) as cursor:
+                row = await cursor.fetchone()
+            async with connection.execute(SQL["count_faults"], {"reader": self.name}) as cursor:
+                faults = await cursor.fetchone()
+        position = int(row["position"]) if row is not None else 0
+        if position > await self._ledger.head():
+            # The ledger was restored from a backup: what was made of rows that are gone is wrong.
+            log.warning("reader is ahead of the ledger; rebuilding", extra={"reader": self.name})
+            await self.rebuild()
+            return
+        self.health.position = position
+        self.health.faults = int(faults[0]) if faults is not None else 0
+
+    async def _take(self, rows: Sequence[LedgerRow]) -> None:
+        try:
+            await self._db.write(lambda connection: self._write(connection, rows))
+        except (sqlite3.OperationalError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001  a row we cannot take must not stop those behind it
+            if len(rows) > 1:
+                for row in rows:
+                    await self._take([row])
+                return
+            await self._pass_over(rows[0], error)
+        self.health.position = rows[-1].position
+
+    def _write(self, connection: sqlite3.Connection, rows: Sequence[LedgerRow]) -> None:
+        self.apply(connection, rows)
+        connection.execute(SQL["set_position"], {"reader": self.name, "position": rows[-1].position})
+
+    async def _pass_over(self, row: LedgerRow, error: Exception) -> None:
+        # The type only: the message may hold what the row holds.
+        cause = type(error).__name__
+        log.error("reader passed over a row", extra={"reader": self.name, "position": row.position, "cause": cause})
+        self.health.faults += 1
+        fault = {"reader": self.name, "position": row.position, "cause": cause}
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(SQL["fault"], fault)
+            connection.execute(SQL["set_position"], fault)
+
+        await self._db.write(write)
+
+    def _told(self, *, failing: bool, cause: str = "") -> None:
+        if failing != self.health.failing:
+            self.health.failing = failing
+            if failing:
+                log.warning("reader down", extra={"reader": self.name, "cause": cause})
+            else:
+                log.info("reader up", extra={"reader": self.name})
