@@ -1,7 +1,7 @@
 """Frames: messages to bytes and back, with hard limits on everything foreign.
 
     byte 0   version, 1
-    byte 1   encoding of the rest: 0 = plain, 1 = one zstd frame
+    byte 1   encoding of the rest: 0 = plain, 1 = one zstd frame that declares its content size
     rest     lines of JSON, separated by LF, none after the last:
              line 1   header: {"kind": …, …}
              line 2…  raw lines: the records of a batch, or the one signed line of a signed message
@@ -139,15 +139,16 @@ def _unpack(frame: bytes) -> bytes:
 
 
 def _inflate(data: bytes) -> bytes:
-    # A stream reader with a bound: decompress(max_output_size) trusts the size that the foreign frame declares.
+    # The size that a frame declares is what decompress() allocates, so it is judged first; decompress() then holds the
+    # frame to it, and refuses one that was cut or that has something behind it.
     try:
-        with zstandard.ZstdDecompressor(max_window_size=1 << 23).stream_reader(data) as reader:
-            payload = reader.read(FRAME_BYTES_MAX + 1)
+        size = zstandard.get_frame_parameters(data).content_size
+        if size > FRAME_BYTES_MAX:
+            declared = "no size" if size == zstandard.CONTENTSIZE_UNKNOWN else f"{size} bytes"
+            raise Malformed(f"zstd frame declares {declared}; at most {FRAME_BYTES_MAX}")
+        return zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise Malformed(f"zstd: {error}") from None
-    if len(payload) > FRAME_BYTES_MAX:
-        raise Malformed(f"frame inflates over {FRAME_BYTES_MAX} bytes")
-    return payload
 
 
 T = TypeVar("T")
