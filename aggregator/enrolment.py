@@ -4,6 +4,7 @@ The token is at least 128 random bits, used once, valid for at most 24 hours, st
 made on the box and never leaves it. The answer carries the broker's credentials and the campus key exactly once.
 """
 
+import logging
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from aggregator.broker import BrokerFolder, edge_user, new_password, password_ha
 from aggregator.storage import Database
 from wire.clock import NS_PER_S, Clock
 from wire.topics import is_name
+
+log = logging.getLogger(__name__)
 
 VALID_H_MAX: Final = 24
 TOKEN_PREFIX: Final = "enrol_"  # noqa: S105  a label, so that a leaked token is recognised as one
@@ -154,7 +157,8 @@ class Enrolment:
         password = new_password(self._random)
         hashed = password_hash(password, self._random)
         folder.put(edge_user(self._campus, edge, hashed, terminal_prefixes=self._broker.terminal_prefixes))
-        folder.reload()
+        if not folder.reload():
+            log.warning("broker not told of a new box; reload it", extra={"edge": edge, "folder": str(folder.folder)})
         return password
 
     async def _fetch(self, name: str, params: dict[str, str]) -> list[dict[str, Any]]:

@@ -93,8 +93,7 @@ class Supervisor:
                 error: BaseException = ConnectionError("ended")
                 wait_s = self._outage(loop.time(), error)
             except RefusedError as refused:
-                self._outage(loop.time(), refused)
-                wait_s = WAIT_S_MAX
+                wait_s = self._outage(loop.time(), refused, wait_s=WAIT_S_MAX)
             except self._outages as outage:
                 wait_s = self._outage(loop.time(), outage)
             except Exception as bug:
@@ -103,8 +102,8 @@ class Supervisor:
             self.health.restarts += 1
             await asyncio.sleep(wait_s)
 
-    def _outage(self, now: float, cause: BaseException) -> float:
-        wait_s = self._chance() * self._bound_s
+    def _outage(self, now: float, cause: BaseException, *, wait_s: float | None = None) -> float:
+        wait_s = self._chance() * self._bound_s if wait_s is None else wait_s
         self._bound_s = min(self._bound_s * 2, WAIT_S_MAX)
         self._attempts += 1
         if self.health.down_since_s is None:

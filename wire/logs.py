@@ -47,3 +47,5 @@ def configure_logging(level: str = "INFO", stream: TextIO = sys.stderr) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(LogfmtFormatter(journald="JOURNAL_STREAM" in os.environ))
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # Our own lines tell when a server starts and ends.
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)

@@ -78,10 +78,11 @@ class BrokerFolder:
         try:
             pid = int(self.pid_file.read_text(encoding="ascii"))
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            started_in = Path(f"/proc/{pid}/cwd").readlink()
         except (OSError, ValueError):
             return False
         # The number may be another's by now: only a process that was started with our file is our broker.
-        if os.fsencode(self.config_file) not in command:
+        if self.config_file.resolve() not in {(started_in / os.fsdecode(word)).resolve() for word in command}:
             return False
         try:
             os.kill(pid, signal.SIGHUP)
