@@ -22,10 +22,12 @@ app = typer.Typer(help=_T("agg.cli.help"), no_args_is_help=True, add_completion=
 edge_app = typer.Typer(help=_T("agg.cli.edge"), no_args_is_help=True)
 token_app = typer.Typer(help=_T("agg.cli.token"), no_args_is_help=True)
 user_app = typer.Typer(help=_T("agg.cli.user"), no_args_is_help=True)
+terminal_app = typer.Typer(help=_T("agg.cli.terminal"), no_args_is_help=True)
 readers_app = typer.Typer(help=_T("agg.cli.readers"), no_args_is_help=True)
 app.add_typer(edge_app, name="edge")
 app.add_typer(token_app, name="token")
 app.add_typer(user_app, name="user")
+app.add_typer(terminal_app, name="terminal")
 app.add_typer(readers_app, name="readers")
 
 Config = Annotated[Path, typer.Option("--config", "-c", help=_T("agg.cli.opt.config"))]
@@ -184,6 +186,20 @@ def user_passwd(name: Annotated[str, typer.Argument()], config: Config = CONFIG,
 
     texts = Texts(lang)
     raise typer.Exit(set_password(_settings(config, lang), name, _password(texts), texts))
+
+
+@terminal_app.command("add", help=_T("agg.cli.terminal_add"))
+def terminal_add(
+    name: Annotated[str, typer.Argument()],
+    config: Config = CONFIG,
+    prefix: Annotated[str, typer.Option("--prefix", help=_T("agg.cli.opt.prefix"))] = "mqtt/face",
+    device_id: Annotated[str | None, typer.Option("--device-id", help=_T("agg.cli.opt.device_id"))] = None,
+    lang: Language = None,
+) -> None:
+    """Print a broker password for one terminal, or for all below a prefix."""
+    from aggregator.office_cli import add_terminal
+
+    raise typer.Exit(add_terminal(_settings(config, lang), name, prefix, device_id, Texts(lang)))
 
 
 @readers_app.command("rebuild", help=_T("agg.cli.readers_rebuild"))

@@ -15,7 +15,16 @@ from rich.table import Table
 
 from aggregator.accounts import EVERYWHERE, Role, UnknownAccount
 from aggregator.app import RUN_FILE, Parts, open_parts
-from aggregator.broker import BrokerFolder, BrokerSettings, Listener, aggregator_user, new_password, password_hash
+from aggregator.broker import (
+    BrokerFolder,
+    BrokerSettings,
+    Listener,
+    aggregator_user,
+    new_password,
+    password_hash,
+    terminal_user,
+    terminals_user,
+)
 from aggregator.campus_keys import CampusKeyError, make_campus_key, make_signing_key, write_secret
 from aggregator.settings import SAMPLE, AggregatorSettings, read_settings
 from aggregator.storage import StorageError
@@ -177,6 +186,27 @@ def set_password(settings: AggregatorSettings, name: str, password: str, texts: 
         await parts.office.record(CLI, "user.passwd", name, "done", "")
 
     return _with(settings, change, texts, lambda _: typer.echo(texts("agg.user.changed", name=name)))
+
+
+def add_terminal(settings: AggregatorSettings, name: str, prefix: str, device_id: str | None, texts: Texts) -> int:
+    """The password alone goes to stdout. Without a device id the account is for all terminals below the prefix."""
+    if settings.broker.folder is None:
+        typer.echo(texts("agg.terminal.no_folder"), err=True)
+        return EXIT_SETTINGS
+    folder = BrokerFolder(settings.broker.folder)
+    password = new_password(os.urandom)
+    hashed = password_hash(password, os.urandom)
+    try:
+        if device_id is None:
+            folder.put(terminals_user(name, prefix, hashed))
+        else:
+            folder.put(terminal_user(name, prefix, device_id, hashed))
+    except (ValueError, OSError) as error:
+        typer.echo(texts("agg.run.stopped", cause=error), err=True)
+        return EXIT_FAILED
+    typer.echo(password)
+    typer.echo(texts("agg.terminal.added" if folder.reload() else "agg.terminal.reload", name=name), err=True)
+    return EXIT_OK
 
 
 def rebuild_reader(settings: AggregatorSettings, name: str, texts: Texts) -> int:
