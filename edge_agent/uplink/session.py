@@ -35,6 +35,7 @@ from wire.delivery import (
 )
 from wire.errors import Malformed
 from wire.identity import CHAIN_START
+from wire.records import RECORD_BYTES_MAX
 from wire.topics import LANES, Down, Lane, Up, down_topic, up_topic
 
 log = logging.getLogger(__name__)
@@ -260,10 +261,14 @@ class Uplink:
         if ack.through <= window.acked:
             self._wake.tell()
             return
-        expected = window.chain_at(ack.through) or await self._spool.chain_at(ack.lane, ack.through)
-        if expected is not None and expected.hex() != ack.chain:
-            await self._fork(carrier, "chain")
-            return
+        expected = window.chain_at(ack.through)
+        if expected is None or expected.hex() != ack.chain:
+            # Not one of the batches under way: an old one that came late, or a number that we never gave.
+            mark = Watermark(through=ack.through, chain=ack.chain)
+            state = (await self._spool.lane_states())[ack.lane]
+            if not await self._same_history(ack.lane, mark, state):
+                await self._fork(carrier, "rollback" if ack.through > state.last else "chain")
+                return
         await self._spool.acknowledge({ack.lane: ack.through})
         self._acked_chain[ack.lane] = bytes.fromhex(ack.chain)
         if ack.through > window.cursor:
@@ -364,7 +369,9 @@ class Uplink:
         if not rows:
             return
         now = asyncio.get_running_loop().time()
-        if len(rows) == BATCH_RECORDS_MAX or sum(len(row.body) for row in rows) >= bytes_max // 2:
+        # Where one more record of the largest size would not have fitted, the read may have ended at its limit.
+        size = sum(len(row.body) + 1 for row in rows)
+        if len(rows) == BATCH_RECORDS_MAX or size + RECORD_BYTES_MAX + 1 > bytes_max:
             window.more(now)
         frame = self._frame(lane, after, before, rows)
         carrier.send(lane, frame)

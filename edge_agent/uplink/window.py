@@ -89,8 +89,10 @@ class LaneWindow:
         ended: list[Flight] = []
         while self.flights and self.flights[0].through <= through:
             ended.append(self.flights.popleft())
-        # An ack may come for a batch we had rewound from.
-        self.cursor = max(self.cursor, through)
+        if through > self.cursor:
+            # An ack may come for a batch we had rewound from, even while the next records are being read.
+            self.cursor = through
+            self._caught_up, self._ready_s = False, now
         self._resend_s = RESEND_S_MIN
         self._due_s = now + self._resend_s if self.flights else None
         return ended

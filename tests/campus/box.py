@@ -137,9 +137,11 @@ class Box:
         self.retired = True
         self._die("retired", boot=False)
 
-    def roll_back(self, image: bytes, serials: set[int]) -> None:
-        """A technician writes an old image over the card. serials: what the observer knew of the card then."""
-        self._die("card rolled back", boot=True)
+    def roll_back(self, image: bytes, serials: set[int], back_after_s: float) -> None:
+        """An old image is written over the card. serials: what the observer knew of the card then. back_after_s: a
+        technician takes minutes, a virtual machine that returns to a snapshot no time at all.
+        """
+        self._die("card rolled back", boot=True, back_after_s=back_after_s)
         self.card.put_back(image)
         self._truth.rolled_back(self.place, serials)
 
@@ -154,7 +156,7 @@ class Box:
         book = decode(body, Book)
         return book.epoch, {lane: book.lanes[lane].last for lane in LANES}
 
-    def _die(self, why: str, *, boot: bool, lost_time: bool = False) -> None:
+    def _die(self, why: str, *, boot: bool, lost_time: bool = False, back_after_s: float | None = None) -> None:
         if not self.alive:
             return
         self._trace.say(self.place, why)
@@ -163,7 +165,8 @@ class Box:
             self.clock.reboot(self._random(16).hex(), lost_time=lost_time)
         if self._process is not None:
             self._process.cancel()
-        self._start_later(self._chance.uniform(8, 40) if boot else self._chance.uniform(1, 6))
+        usual_s = self._chance.uniform(8, 40) if boot else self._chance.uniform(1, 6)
+        self._start_later(usual_s if back_after_s is None else back_after_s)
 
     def _cut(self) -> None:
         """From here on nothing that this process does has an effect."""

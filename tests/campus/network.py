@@ -130,7 +130,10 @@ class Line:
             generation = self._broker.generation
 
             def land(generation: int = generation) -> None:
-                if self.closed or generation != self._broker.generation:
+                if generation != self._broker.generation:
+                    return
+                # What had reached the broker arrives, however dead its sender is.
+                if self.closed and (way == "down" or chance.happens(0.5)):
                     return
                 trace.say(who, way, leaf, hashlib.sha256(frame).hexdigest()[:8], len(frame))
                 arrive(frame)

@@ -173,15 +173,15 @@ async def rollbacks(world: World, chance: Chance) -> None:
         await asyncio.sleep(chance.uniform(5, 50))
         if box.card.never_used(image):
             continue
-        await roll_back(world, box, image, serials)
+        await roll_back(world, box, image, serials, chance.choice((0.05, 1, 20)))
         await asyncio.sleep(chance.pause_s(50))
 
 
-async def roll_back(world: World, box: Box, image: bytes, serials: set[int]) -> bool:
+async def roll_back(world: World, box: Box, image: bytes, serials: set[int], back_after_s: float) -> bool:
     """Write an image over a card, and note whether that must be noticed; returns it."""
     storm = world.storm
     assert isinstance(storm, FaultStorm)
-    box.roll_back(image, serials)
+    box.roll_back(image, serials, back_after_s)
     epoch, last = box.heads()
     marks = await (await world.office.store.open()).watermarks(box.edge, epoch)
     matters = any(marks[lane].through > last[lane] for lane in LANES)
@@ -231,7 +231,9 @@ async def clones(world: World, chance: Chance) -> None:
 # --- cells ------------------------------------------------------------------------------------------------
 
 NETWORK: Final = (weather, broker_restarts, resets, stalls, partitions)
-COMMON: Final = (*NETWORK, box_kills, power_cuts, disk_errors, campus_kills, ledger_errors, clock_steps)
+COMMON: Final = (
+    *NETWORK, box_kills, power_cuts, disk_errors, campus_kills, ledger_errors, slow_campus, clock_steps
+)
 FAULTS: Final[dict[str, tuple[Breaker, ...]]] = {
     "kills": COMMON,
     "rollback": (*COMMON, rollbacks),
