@@ -159,6 +159,10 @@ class Admission:
         opening = await self._ledger.open_epoch(request, self._clock.stamp())
         self.counters["hello"] += 1
         state = self._edges.setdefault(edge, EdgeState())
+        live = state.session
+        if live is not None and live.nonce == hello.session and live.hello.epoch == hello.epoch:
+            # The wire has said it twice. The box has gone on since, so nothing in it may be compared any more.
+            return [self._welcome(edge, live.nonce, "resume", session=live, documents=await self._documents(edge))]
         reason = fork_reason(hello, opening)
         if reason:
             state.session = None
