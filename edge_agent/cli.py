@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from wire.i18n import Texts
+from wire.i18n import Texts, language_of
 
 EXIT_OK: Final = 0
 EXIT_FINDINGS: Final = 1
@@ -18,9 +18,14 @@ EXIT_SERVICE_SETTINGS: Final = 78
 _T = Texts()
 app = typer.Typer(help=_T("edge.cli.help"), no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
+
+def _language(tag: str | None) -> str | None:
+    return language_of(tag) if tag else None
+
+
 Config = Annotated[Path, typer.Option("--config", "-c", help=_T("edge.cli.opt.config"))]
 Json = Annotated[bool, typer.Option("--json", help=_T("edge.cli.opt.json"))]
-Language = Annotated[str | None, typer.Option("--lang", help=_T("edge.cli.opt.lang"))]
+Language = Annotated[str | None, typer.Option("--lang", callback=_language, help=_T("edge.cli.opt.lang"))]
 
 DEFAULT_CONFIG: Final = Path("edge.yaml")
 
