@@ -130,6 +130,7 @@ class Uplink:
         self._commanded = commanded
         self._welcomed = welcomed
         self._wake = Signal()
+        self._accepted = Signal()
         self._hello_topic = up_topic(campus, edge, Up.HELLO)
         self._welcome_topic = down_topic(campus, edge, Down.WELCOME)
         self.session = ""
@@ -229,6 +230,7 @@ class Uplink:
         self._hello_wait_s = HELLO_RESEND_S_MIN
         self.open = True
         self._welcomed()
+        self._accepted.tell()
         self._wake.tell()
 
     async def _same_history(self, lane: Lane, mark: Watermark, state: LaneState) -> bool:
@@ -303,10 +305,12 @@ class Uplink:
 
     async def _beat(self, carrier: Carrier) -> None:
         while True:
+            # At once when welcomed, so that the campus knows our counters; else by the clock, so that a campus that
+            # forgot us asks for a hello.
+            await self._accepted.wait(HEARTBEAT_INTERVAL_S)
             depths = await self._spool.depths()
             plain = Heartbeat(session=self.session, epoch=self.epoch, stamp=self._clock.stamp(), lanes=depths)
             carrier.send(Up.HEARTBEAT, codec.encode_heartbeat(self._decorate(plain)))
-            await asyncio.sleep(HEARTBEAT_INTERVAL_S)
 
     async def _pump(self, carrier: Carrier) -> None:
         loop = asyncio.get_running_loop()
