@@ -212,10 +212,12 @@ async def wait_for_port(child: Child, port: int, *, host: str = "127.0.0.1", wit
         await asyncio.sleep(0.03)
 
 
-def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """Ports that nobody uses just now. Reserved together, so they differ."""
+def free_ports(count: int, host: str = "127.0.0.1", *, wanted: int = 0) -> list[int]:
+    """Ports that nobody uses just now. Reserved together, so they differ. wanted: this one. Raises OSError."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
-            one.bind((host, 0))
+            # A port whose last connections have not quite ended is free for whoever listens this way.
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.bind((host, wanted))
         return [one.getsockname()[1] for one in sockets]

@@ -6,7 +6,7 @@ Every wait has a time-out and every size a limit. One connection per request; th
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -63,7 +63,7 @@ class ApiClient:
         """The JSON answer. Raises ApiError, ApiUnreachableError."""
         return await self._call("POST", path, json.dumps(body).encode())
 
-    async def stream(self, path: str, last_id: str = "") -> AsyncIterator[ServerSentEvent]:
+    async def stream(self, path: str, last_id: str = "") -> AsyncGenerator[ServerSentEvent, None]:
         """Events until the connection ends. last_id: go on after it. Raises ApiError, ApiUnreachableError."""
         headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last_id} if last_id else {})}
         try:

@@ -24,7 +24,6 @@ from aggregator.broker import (
     BrokerUser,
     Listener,
     aggregator_user,
-    edge_user,
     new_password,
     password_hash,
     terminal_user,
@@ -33,6 +32,7 @@ from edge_agent.settings import read_settings
 from simulators.broker import HOST, EmbeddedBroker, Flavour, iotcore, mosquitto
 from simulators.compare import DeviceFacts
 from simulators.facesluice_messages import REC, SNAP, TerminalConfig
+from wire.i18n import Texts
 from wire.mqtt_link import BrokerAddress
 
 CAMPUS: Final = "demo-school"
@@ -42,7 +42,7 @@ FIRST_DEVICE_ID: Final = 1_026_701
 # The number spaces in which the records of these terminals stand, see wire.identity.SourceKey.
 SPACES: Final[Mapping[str, int]] = {REC: 0, SNAP: 1}
 
-_GATES: Final = (("东门", "East gate"), ("西门", "West gate"))
+BOXES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +124,11 @@ class Layout:
         """Settings and data of the aggregator."""
         return self.folder / "aggregator"
 
+    @property
+    def aggregator_config(self) -> Path:
+        """Settings of the aggregator."""
+        return self.aggregator_folder / "aggregator.yaml"
+
     def slots(self) -> Iterator[TerminalSlot]:
         """All terminals, in turn from each box."""
         for group in zip(*(box.slots for box in self.boxes), strict=False):
@@ -140,16 +145,21 @@ def plan_campus(folder: Path, flavour: Flavour, ports: Ports, *, terminals: int)
     """Put a campus on paper. terminals: shared evenly by two boxes; an odd one out is left away."""
     boxes = []
     serials = iter(range(FIRST_DEVICE_ID, FIRST_DEVICE_ID + terminals))
-    for number, names in enumerate(_GATES, start=1):
+    for number in range(1, BOXES + 1):
         edge = f"gate-{number}"
         slots = tuple(
             TerminalSlot(str(next(serials)), f"face-{index:02d}", edge, f"school/{edge}/face")
-            for index in range(1, terminals // len(_GATES) + 1)
+            for index in range(1, terminals // BOXES + 1)
         )
-        boxes.append(Box(edge, folder / edge, names, slots))
+        boxes.append(Box(edge, folder / edge, in_both_languages(f"sim.demo.gate.{number}"), slots))
     accounts = ["aggregator", *(box.edge for box in boxes), *(slot.serial for box in boxes for slot in box.slots)]
     passwords = Passwords({account: new_password(os.urandom) for account in accounts})
     return Layout(folder=folder, flavour=flavour, ports=ports, boxes=tuple(boxes), passwords=passwords)
+
+
+def in_both_languages(key: str) -> tuple[str, str]:
+    """A text in Chinese and in English, as settings hold names."""
+    return Texts("zh-CN")(key), Texts("en")(key)
 
 
 def write_broker(layout: Layout) -> EmbeddedBroker:
@@ -170,17 +180,15 @@ def _accounts(layout: Layout) -> Iterator[BrokerUser]:
     def hashed(account: str) -> str:
         return password_hash(layout.passwords[account], os.urandom)
 
+    # The boxes are not among them: the aggregator lets each in when it joins.
     yield aggregator_user(CAMPUS, hashed("aggregator"))
-    for box in layout.boxes:
-        yield edge_user(CAMPUS, box.edge, hashed(box.edge), terminal_prefixes=sorted({s.prefix for s in box.slots}))
-        for slot in box.slots:
-            yield terminal_user(slot.serial, slot.prefix, slot.serial, hashed(slot.serial))
+    for slot in layout.slots():
+        yield terminal_user(slot.serial, slot.prefix, slot.serial, hashed(slot.serial))
 
 
 def write_box(layout: Layout, box: Box, *, uplink_port: int) -> None:
-    """Write the settings of a box and its broker password. uplink_port: where its line to the campus begins."""
+    """Write the settings of a box. uplink_port: where its line to the campus begins."""
     box.folder.mkdir(mode=0o700)
-    write_secret(box.folder / "broker.password", layout.passwords[box.edge])
     name, name_en = box.names
     login: dict[str, Any] = {"host": HOST, "username": box.edge, "password_file": "broker.password"}
     settings = {
@@ -242,10 +250,3 @@ def device_facts(layout: Layout) -> dict[str, DeviceFacts]:
                 spaces=SPACES,
             )
     return facts
-
-
-def write_secret(path: Path, text: str) -> None:
-    """A file that only its owner can read. It must not be there yet."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text + "\n")
