@@ -1,8 +1,9 @@
 """`aggregator.yaml`: one campus. Secrets stand only in files that are named here, relative to this file."""
 
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import Field
@@ -109,26 +110,4 @@ def _resolved(settings: AggregatorSettings, base: Path) -> AggregatorSettings:
     return settings.model_copy(update={**update, "broker": settings.broker.model_copy(update=broker)})
 
 
-SAMPLE = """\
-# One campus. / 一个园区。
-schema: 1
-campus: my-school                  # a-z, 0-9, hyphen; in every topic / 园区编号，出现在每个主题中
-name: 我的学校
-name_en: My school
-zone: Asia/Shanghai
-data_dir: data                     # ledger, views, accounts / 账本、视图、账号
-campus_key_file: keys/campus.key   # made by init, mode 0600 / 由 init 生成
-signing_key_file: keys/signing.key
-
-http:
-  host: 127.0.0.1
-  port: 8000
-
-broker:
-  host: 127.0.0.1
-  port: 1883
-  username: aggregator
-  password_file: keys/broker.password
-  folder: broker                   # mosquitto's files, kept by `edge add` / mosquitto 的配置，由 edge add 维护
-  terminal_prefixes: [mqtt/face]   # where terminals speak on this broker / 终端在此服务器上使用的主题前缀
-"""
+SAMPLE: Final = (files("aggregator") / "samples" / "aggregator.yaml").read_text(encoding="utf-8")

@@ -237,7 +237,8 @@ def _protocol_of(source: Source) -> ProtocolModel | None:
 
 
 def _items(source: Source, name: str) -> Iterator[tuple[Loc, dict[str, object]]]:
-    for index, item in enumerate(source.value_at((name,)) or ()):
+    items = source.value_at((name,))
+    for index, item in enumerate(items if isinstance(items, list) else ()):
         if isinstance(item, dict):
             yield (name, index), item
 

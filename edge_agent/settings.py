@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field
 
 from device_profiles.catalogue import Catalogue, load_catalogue
-from device_profiles.findings import Finding, Severity, in_order, nearest
+from device_profiles.findings import Finding, Severity, in_order
 from device_profiles.model import DeviceProfile
-from device_profiles.protocols import ProtocolModel, StrictModel, protocol, protocol_names
-from device_profiles.yaml_source import Loc, Source, from_pydantic, load, validate
+from device_profiles.protocols import StrictModel, protocol
+from device_profiles.yaml_source import load, validate
 from edge_agent.outbox import OutboxLimits
+from edge_agent.settings_check import cross_check, profile_folders
 from wire.mqtt_link import BrokerAddress
 
 DAY_S: Final = 86_400
@@ -195,8 +195,8 @@ def read_settings(path: Path) -> Loaded:
     settings, findings = validate(source, EdgeSettings)
     if not isinstance(source.data, dict):
         return Loaded(None, findings)
-    catalogue = load_catalogue(_profile_folders(source))
-    findings = in_order([*findings, *_cross_check(source, catalogue)])
+    catalogue = load_catalogue(profile_folders(source))
+    findings = in_order([*findings, *cross_check(source, catalogue)])
     if settings is None or any(finding.severity is Severity.ERROR for finding in findings):
         return Loaded(None, findings)
     settings = _resolved(settings, path.parent.absolute())
@@ -262,121 +262,3 @@ def _bind(settings: EdgeSettings, channel: ChannelSettings, catalogue: Catalogue
             address_key=spoken.address_key(address),
             zone=device.zone or settings.site.zone,
         )
-
-
-# --- what refers to something else --------------------------------------------------------------------
-
-
-def _profile_folders(source: Source) -> list[Path]:
-    folders = source.value_at(("profile_folders",))
-    if not isinstance(folders, list):
-        return []
-    return [source.path.parent / folder for folder in folders if isinstance(folder, str)]
-
-
-def _cross_check(source: Source, catalogue: Catalogue) -> Iterator[Finding]:
-    yield from _check_zone(source, ("site", "zone"))
-    yield from _check_files(source)
-    channels = source.value_at(("channels",))
-    for index in range(len(channels) if isinstance(channels, list) else 0):
-        yield from _check_channel(source, ("channels", index), catalogue)
-    yield from _check_unique(source, [("channels", i) for i in range(len(channels or []))])
-    yield from _check_unique(source, [loc for loc, _ in _devices(source)])
-
-
-def _devices(source: Source) -> Iterator[tuple[Loc, dict[str, object]]]:
-    channels = source.value_at(("channels",))
-    for index in range(len(channels) if isinstance(channels, list) else 0):
-        devices = source.value_at(("channels", index, "devices"))
-        for number, device in enumerate(devices if isinstance(devices, list) else ()):
-            if isinstance(device, dict):
-                yield ("channels", index, "devices", number), device
-
-
-def _check_zone(source: Source, loc: Loc) -> Iterator[Finding]:
-    zone = source.value_at(loc)
-    if not isinstance(zone, str):
-        return
-    try:
-        ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        params = {"zone": zone, "nearest": nearest(zone, available_timezones())}
-        yield source.finding(loc, "unknown_zone", params=params)
-
-
-def _check_files(source: Source) -> Iterator[Finding]:
-    """A secret that others can read is worth a word; a missing one is the enrolment's business."""
-    locs: list[Loc] = [("campus_key_file",), ("identity_key_file",), ("uplink", "password_file")]
-    channels = source.value_at(("channels",))
-    locs += [("channels", i, "transport", "password_file") for i in range(len(channels or []))]
-    for loc in locs:
-        name = source.value_at(loc)
-        path = source.path.parent / name if isinstance(name, str) else None
-        if path is not None and path.exists() and path.stat().st_mode & 0o077:
-            yield source.finding(loc, "file_open", severity=Severity.WARNING, params={"path": path})
-
-
-def _check_channel(source: Source, loc: Loc, catalogue: Catalogue) -> Iterator[Finding]:
-    name = source.value_at((*loc, "protocol"))
-    spoken: ProtocolModel | None = None
-    if isinstance(name, str):
-        if name in protocol_names():
-            spoken = protocol(name)
-            kind = source.value_at((*loc, "transport", "kind"))
-            if kind == "mqtt" and kind not in spoken.transports:
-                params = {"protocol": name, "kind": kind}
-                yield source.finding((*loc, "transport", "kind"), "transport_unfit", params=params)
-        else:
-            params = {"name": name, "nearest": nearest(name, protocol_names())}
-            yield source.finding((*loc, "protocol"), "unknown_protocol", params=params)
-    addresses: dict[str, Loc] = {}
-    for inner, device in _devices(source):
-        if inner[: len(loc)] == loc:
-            yield from _check_profile(source, inner, device, str(name), catalogue)
-            yield from _check_zone(source, (*inner, "zone"))
-            if spoken is not None:
-                yield from _check_address(source, (*inner, "address"), spoken, addresses)
-
-
-def _check_profile(
-    source: Source, loc: Loc, device: dict[str, object], channel_protocol: str, catalogue: Catalogue
-) -> Iterator[Finding]:
-    name = device.get("profile")
-    if not isinstance(name, str):
-        return
-    profile = catalogue.profiles.get(name)
-    if profile is None:
-        code = "broken_profile" if name in catalogue.names else "unknown_profile"
-        params = {"name": name, "nearest": "" if code == "broken_profile" else nearest(name, catalogue.names)}
-        yield source.finding((*loc, "profile"), code, params=params)
-    elif profile.protocol != channel_protocol and channel_protocol in protocol_names():
-        params = {"profile": profile.protocol, "channel": channel_protocol}
-        yield source.finding((*loc, "profile"), "other_protocol", params=params)
-
-
-def _check_address(source: Source, loc: Loc, spoken: ProtocolModel, seen: dict[str, Loc]) -> Iterator[Finding]:
-    raw = source.value_at(loc)
-    if not isinstance(raw, dict):
-        return
-    try:
-        address: BaseModel = spoken.address.model_validate(raw)
-    except ValidationError as error:
-        yield from from_pydantic(source, spoken.address, error, loc)
-        return
-    key = spoken.address_key(address)
-    if key in seen:
-        line, _ = source.where(seen[key])
-        yield source.finding(loc, "duplicate_address", params={"line": line})
-    seen.setdefault(key, loc)
-
-
-def _check_unique(source: Source, locs: list[Loc]) -> Iterator[Finding]:
-    seen: dict[str, Loc] = {}
-    for loc in locs:
-        name = source.value_at((*loc, "name"))
-        if not isinstance(name, str):
-            continue
-        if name in seen:
-            line, _ = source.where((*seen[name], "name"))
-            yield source.finding((*loc, "name"), "duplicate_name", params={"name": name, "line": line})
-        seen.setdefault(name, loc)

@@ -1,0 +1,158 @@
+"""What in `edge.yaml` refers to something else: zones, files, folders, protocols, profiles, names, addresses."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from pydantic import BaseModel, ValidationError
+
+from device_profiles.catalogue import Catalogue
+from device_profiles.findings import Finding, Severity, nearest
+from device_profiles.protocols import ProtocolModel, protocol, protocol_names
+from device_profiles.yaml_source import Loc, Source, from_pydantic
+
+
+def cross_check(source: Source, catalogue: Catalogue) -> Iterator[Finding]:
+    """Whatever the model cannot see, in the raw data of a settings file, also of one with other errors in it."""
+    yield from _check_zone(source, ("site", "zone"))
+    yield from _check_files(source)
+    yield from _check_folders(source)
+    channels = list(_channels(source))
+    for loc in channels:
+        yield from _check_channel(source, loc, catalogue)
+    yield from _check_unique(source, channels)
+    yield from _check_unique(source, [loc for loc, _ in _devices(source)])
+
+
+def profile_folders(source: Source) -> list[Path]:
+    """The folders of profiles that the file names and that are there."""
+    folders = source.value_at(("profile_folders",))
+    if not isinstance(folders, list):
+        return []
+    paths = [source.path.parent / folder for folder in folders if isinstance(folder, str)]
+    return [path for path in paths if _is_folder(path)]
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _channels(source: Source) -> Iterator[Loc]:
+    channels = source.value_at(("channels",))
+    for index in range(len(channels) if isinstance(channels, list) else 0):
+        yield ("channels", index)
+
+
+def _devices(source: Source) -> Iterator[tuple[Loc, dict[str, object]]]:
+    for channel in _channels(source):
+        devices = source.value_at((*channel, "devices"))
+        for number, device in enumerate(devices if isinstance(devices, list) else ()):
+            if isinstance(device, dict):
+                yield (*channel, "devices", number), device
+
+
+def _check_zone(source: Source, loc: Loc) -> Iterator[Finding]:
+    zone = source.value_at(loc)
+    if not isinstance(zone, str):
+        return
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        params = {"zone": zone, "nearest": nearest(zone, available_timezones())}
+        yield source.finding(loc, "unknown_zone", params=params)
+
+
+def _check_files(source: Source) -> Iterator[Finding]:
+    """A secret that others can read is worth a word; a missing one is the enrolment's business."""
+    locs: list[Loc] = [("campus_key_file",), ("identity_key_file",)]
+    brokers: list[Loc] = [("uplink",), *((*channel, "transport") for channel in _channels(source))]
+    locs += [(*broker, name) for broker in brokers for name in ("password_file", "tls_key")]
+    for loc in locs:
+        name = source.value_at(loc)
+        path = source.path.parent / name if isinstance(name, str) else None
+        if path is not None and _is_open(path):
+            yield source.finding(loc, "file_open", severity=Severity.WARNING, params={"path": path})
+
+
+def _is_open(path: Path) -> bool:
+    try:
+        return path.stat().st_mode & 0o077 != 0
+    except (OSError, ValueError):
+        return False
+
+
+def _check_folders(source: Source) -> Iterator[Finding]:
+    folders = source.value_at(("profile_folders",))
+    for index, name in enumerate(folders if isinstance(folders, list) else ()):
+        path = source.path.parent / name if isinstance(name, str) else None
+        if path is not None and not _is_folder(path):
+            yield source.finding(("profile_folders", index), "folder_missing", params={"path": path})
+
+
+def _check_channel(source: Source, loc: Loc, catalogue: Catalogue) -> Iterator[Finding]:
+    name = source.value_at((*loc, "protocol"))
+    spoken: ProtocolModel | None = None
+    if isinstance(name, str):
+        if name in protocol_names():
+            spoken = protocol(name)
+            kind = source.value_at((*loc, "transport", "kind"))
+            if kind == "mqtt" and kind not in spoken.transports:
+                params = {"protocol": name, "kind": kind}
+                yield source.finding((*loc, "transport", "kind"), "transport_unfit", params=params)
+        else:
+            params = {"name": name, "nearest": nearest(name, protocol_names())}
+            yield source.finding((*loc, "protocol"), "unknown_protocol", params=params)
+    addresses: dict[str, Loc] = {}
+    for inner, device in _devices(source):
+        if inner[: len(loc)] == loc:
+            yield from _check_profile(source, inner, device, str(name), catalogue)
+            yield from _check_zone(source, (*inner, "zone"))
+            if spoken is not None:
+                yield from _check_address(source, (*inner, "address"), spoken, addresses)
+
+
+def _check_profile(
+    source: Source, loc: Loc, device: dict[str, object], channel_protocol: str, catalogue: Catalogue
+) -> Iterator[Finding]:
+    name = device.get("profile")
+    if not isinstance(name, str):
+        return
+    profile = catalogue.profiles.get(name)
+    if profile is None:
+        code = "broken_profile" if name in catalogue.names else "unknown_profile"
+        params = {"name": name, "nearest": "" if code == "broken_profile" else nearest(name, catalogue.names)}
+        yield source.finding((*loc, "profile"), code, params=params)
+    elif profile.protocol != channel_protocol and channel_protocol in protocol_names():
+        params = {"profile": profile.protocol, "channel": channel_protocol}
+        yield source.finding((*loc, "profile"), "other_protocol", params=params)
+
+
+def _check_address(source: Source, loc: Loc, spoken: ProtocolModel, seen: dict[str, Loc]) -> Iterator[Finding]:
+    raw = source.value_at(loc)
+    if not isinstance(raw, dict):
+        return
+    try:
+        address: BaseModel = spoken.address.model_validate(raw)
+    except ValidationError as error:
+        yield from from_pydantic(source, spoken.address, error, loc)
+        return
+    key = spoken.address_key(address)
+    if key in seen:
+        line, _ = source.where(seen[key])
+        yield source.finding(loc, "duplicate_address", params={"line": line})
+    seen.setdefault(key, loc)
+
+
+def _check_unique(source: Source, locs: list[Loc]) -> Iterator[Finding]:
+    seen: dict[str, Loc] = {}
+    for loc in locs:
+        name = source.value_at((*loc, "name"))
+        if not isinstance(name, str):
+            continue
+        if name in seen:
+            line, _ = source.where((*seen[name], "name"))
+            yield source.finding((*loc, "name"), "duplicate_name", params={"name": name, "line": line})
+        seen.setdefault(name, loc)
