@@ -294,6 +294,13 @@ class MqttLink:
         client.on_socket_register_write = lambda _c, _u, sock: self._in_loop(self._want_write, sock)
         client.on_socket_unregister_write = lambda _c, _u, sock: self._in_loop(self._unwant_write, sock)
 
+    def _uninstall(self) -> None:
+        # paho closes its sockets once more when it is collected, in whatever thread and long after our loop is gone.
+        client = self._client
+        client.on_connect = client.on_disconnect = client.on_message = client.on_publish = client.on_subscribe = None
+        client.on_socket_open = client.on_socket_close = None
+        client.on_socket_register_write = client.on_socket_unregister_write = None
+
     def _in_loop(self, function: Callable[[Any], None], sock: Any) -> None:  # noqa: ANN401  paho's own type is loose
         # Only the dial runs in another thread; waking the loop through its pipe for every message would be dear.
         if threading.get_ident() == self._thread:
@@ -407,6 +414,7 @@ class MqttLink:
         self.closed.set()
         if self._misc is not None:
             self._misc.cancel()
+        self._uninstall()
         sock = self._client.socket()
         if sock is not None:
             self._unwatch(sock)

@@ -1,6 +1,8 @@
 """One connection to Debian's mosquitto: what it carries, how it ends, and that nothing is left behind."""
 
 import asyncio
+import gc
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -304,6 +306,26 @@ def test_links_leave_no_thread_and_no_task_behind(anonymous_broker: AnonymousBro
     before = set(threading.enumerate())
     assert asyncio.run(life()) == set()
     assert set(threading.enumerate()) == before
+
+
+def test_a_link_that_is_collected_after_its_loop_is_gone_says_nothing(
+    anonymous_broker: AnonymousBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complaints: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+
+    async def life() -> list[MqttLink]:
+        closed, dropped = [
+            await MqttLink.connect(anonymous_broker.address, lambda _message: None, client_id=name) for name in "ab"
+        ]
+        await closed.close()
+        dropped.abort()
+        return [closed, dropped]
+
+    links = asyncio.run(life())
+    links.clear()
+    gc.collect()
+    assert complaints == []
 
 
 def test_an_address_never_shows_its_password() -> None:
