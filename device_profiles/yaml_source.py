@@ -23,8 +23,8 @@ DEPTH_MAX: Final = 32
 
 # What YAML counts as the end of a line, so that line numbers and excerpts agree.
 _LINE_END: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-# The parser quotes what stood in the file; signs and its own token names may stay, a value may not.
-_QUOTED_VALUE: Final = re.compile(r"'[^'<][^']+'")
+# The parser quotes what stood in the file. Single signs and its own token names may stay, a value may not.
+_QUOTED: Final = re.compile(r"'([^']*)'")
 
 Loc = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
@@ -50,14 +50,14 @@ class Source:
         severity: Severity = Severity.ERROR,
         params: Mapping[str, object] = MappingProxyType({}),
     ) -> Finding:
-        """A finding at a place of this file. A param that is "" is left out."""
+        """A finding at a place of this file. params: for its text; an empty `nearest` is left out."""
         line, column = self.where(loc, at_key=at_key)
         return Finding(
             path=self.path,
             line=line,
             column=column,
             code=code,
-            params={name: str(value) for name, value in params.items() if value != ""},
+            params={name: str(value) for name, value in params.items() if name != "nearest" or value},
             severity=severity,
             excerpt=self._excerpt(line),
         )
@@ -138,6 +138,8 @@ def parse(path: Path, raw: bytes) -> Source:
         source.findings.append(source.finding((), "empty"))
         return source
     source.data = _Builder(source).build(node, ())
+    if source.data is None and not source.findings:
+        source.findings.append(source.finding((), "empty"))
     return source
 
 
@@ -155,17 +157,20 @@ def _syntax(source: Source, text: str, error: yaml.YAMLError) -> Finding:
     problem = str(getattr(error, "problem", None) or error).splitlines()[0]
     mark, context = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
     opening = _quote_closed_too_late(text, mark) if mark is not None else None
-    # What is open at the end of the file was forgotten where it opened; so was a quoted text that goes over lines.
-    if context is not None:
-        quoted = "quoted" in str(getattr(error, "context", "")) and mark is not None and mark.line > context.line
-        if mark is None or quoted or mark.line >= len(source.lines) - 2:
-            mark = context
+    # Quotes, brackets and keys that go over lines were forgotten where they open.
+    opened = re.search("quoted|flow|simple key", str(getattr(error, "context", None))) is not None
+    if context is not None and (mark is None or (opened and mark.line > context.line)):
+        mark = context
     mark = opening or mark
     if isinstance(error, yaml.reader.ReaderError):
         source.values[()] = _place(text[: error.position])
     elif mark is not None:
         source.values[()] = (min(mark.line + 1, max(len(source.lines), 1)), mark.column + 1)
-    return source.finding((), "syntax", params={"problem": _QUOTED_VALUE.sub("'…'", problem)})
+    return source.finding((), "syntax", params={"problem": _QUOTED.sub(_unquoted, problem)})
+
+
+def _unquoted(quoted: re.Match[str]) -> str:
+    return quoted[0] if len(quoted[1]) == 1 or quoted[1].startswith("<") else "'…'"
 
 
 def _quote_closed_too_late(text: str, mark: yaml.Mark) -> yaml.Mark | None:
@@ -182,6 +187,7 @@ def _quote_closed_too_late(text: str, mark: yaml.Mark) -> yaml.Mark | None:
 
 
 _YAML_TAG: Final = "tag:yaml.org,2002:"
+_TAG_NAMES: Final = frozenset({"null", "bool", "int", "float", "binary", "timestamp", "str", "map", "seq", "merge"})
 
 
 class _Builder:
@@ -234,7 +240,9 @@ class _Builder:
             return self._constructor.construct_object(node)
         except (yaml.YAMLError, ValueError, LookupError, ArithmeticError, AttributeError):
             # `!!int ""`, `!!bool maybe`: under an explicit tag PyYAML lets out whatever it stumbles over.
-            self._find(loc, "bad_scalar", tag=node.tag if node.tag.startswith(_YAML_TAG) else "!…")
+            # A tag that YAML does not have may be anything, a secret that begins with `!` too.
+            name = node.tag.removeprefix(_YAML_TAG)
+            self._find(loc, "bad_scalar", tag=f"!!{name}" if name in _TAG_NAMES else "!…")
             return None
 
     def _find(self, loc: Loc, code: str, **params: str | int) -> None:

@@ -1,0 +1,354 @@
+"""A file a person wrote, however it was written: findings at their place or data, never an exception."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from pydantic import Field
+
+from device_profiles.findings import Finding
+from device_profiles.protocols import StrictModel
+from device_profiles.yaml_source import DEPTH_MAX, FILE_BYTES_MAX, Source, load, parse, validate
+from wire.i18n import LANGUAGES, Texts
+
+PATH = Path("some.yaml")
+
+
+class Door(StrictModel):
+    name: str
+    relay: int = Field(ge=1, le=4)
+    code: str | int | float = 0
+
+
+class House(StrictModel):
+    name: str
+    password: str = ""
+    kind: str = "house"
+    doors: list[Door] = Field(default_factory=list)
+
+
+def parsed(text: str) -> Source:
+    return parse(PATH, text.encode())
+
+
+def found(findings: list[Finding]) -> list[tuple[str, int, int]]:
+    return [(finding.code, finding.line, finding.column) for finding in findings]
+
+
+def everything_printed(findings: list[Finding]) -> str:
+    texts = [Texts(language) for language in LANGUAGES]
+    printed = [finding.render(one) for finding in findings for one in texts]
+    documents = [json.dumps(finding.as_document(one), ensure_ascii=False) for finding in findings for one in texts]
+    return "\n".join([*printed, *documents])
+
+
+# --- what YAML is not taken ---------------------------------------------------------------------------
+
+
+def test_a_key_that_stands_twice_is_found_and_the_first_counts() -> None:
+    source = parsed("a: 1\nb: 2\na: 3\n")
+    assert source.data == {"a": 1, "b": 2}
+    assert found(source.findings) == [("duplicate_key", 3, 1)]
+    assert source.findings[0].params == {"key": "a", "line": "1"}
+
+
+def test_a_key_that_stands_twice_deep_inside() -> None:
+    assert found(parsed("a:\n  - b: 1\n    c: 2\n    b: 3\n").findings) == [("duplicate_key", 4, 5)]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('a: 1\nb: "two\nc: 3\nd: 4\n', (2, 4)),
+        ("a: 1\nb: 'two\nc: 3\nd: 4", (2, 4)),
+        # Another quote ends it, lines later, where the text that should have been quoted begins.
+        ('a: 1\nb: "two\nc: 3\nd: "four"\ne: 5\nf: 6\ng: 7\n', (2, 4)),
+        ("a: {b: 1\nc: 2\nd: 3\n", (1, 4)),
+        ("a: [1, 2\n", (1, 4)),
+        ("a: 1\nb\nc: 2\nd: 3\n", (2, 1)),
+    ],
+)
+def test_what_is_never_closed_is_reported_where_it_opens(text: str, place: tuple[int, int]) -> None:
+    source = parsed(text)
+    assert source.data is None
+    assert found(source.findings) == [("syntax", *place)]
+
+
+def test_an_error_in_a_line_is_reported_in_that_line() -> None:
+    assert found(parsed("a: 1\nb: c: d\ne: 1\nf: 2\ng: 3\n").findings) == [("syntax", 2, 5)]
+    assert found(parsed("a:\n    b: 1\n  c: 2\n").findings) == [("syntax", 3, 3)]
+    assert found(parsed("a: 1\n\tb: 2\nc: 3\nd: 4\ne: 5\n").findings) == [("syntax", 2, 1)]
+
+
+def test_an_alias_is_not_followed() -> None:
+    source = parsed("a: &one [1, 2]\nb: *one\n")
+    assert source.data == {"a": [1, 2], "b": None}
+    assert [finding.code for finding in source.findings] == ["alias"]
+
+
+def test_aliases_do_not_explode() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)]
+    source = parsed("\n".join(lines))
+    assert {finding.code for finding in source.findings} == {"alias"}
+
+
+@pytest.mark.parametrize("depth", [DEPTH_MAX + 2, 100_000])
+def test_what_is_nested_too_deep_is_found(depth: int) -> None:
+    source = parsed("[" * depth + "]" * depth)
+    assert {finding.code for finding in source.findings} == {"too_deep"}
+
+
+def test_a_depth_that_is_allowed_is_read() -> None:
+    source = parsed("[" * DEPTH_MAX + "]" * DEPTH_MAX)
+    assert source.findings == []
+
+
+def test_a_file_that_is_too_large_is_not_parsed() -> None:
+    source = parse(PATH, b"a: 1\n" * (FILE_BYTES_MAX // 5 + 1))
+    assert source.data is None
+    assert [finding.code for finding in source.findings] == ["file_too_large"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "place"),
+    [
+        ("名: 一\n".encode() + b"b: \xff\n", (2, 4)),
+        ("name: 南门\n".encode("gb18030"), (1, 7)),
+        ("a: 1\n".encode("utf-16"), (1, 1)),
+    ],
+)
+def test_a_file_that_is_not_utf8_says_where(raw: bytes, place: tuple[int, int]) -> None:
+    assert found(parse(PATH, raw).findings) == [("not_utf8", *place)]
+
+
+def test_the_replacement_character_itself_is_a_character() -> None:
+    assert parsed('a: "\ufffd"').data == {"a": "\ufffd"}
+
+
+def test_a_control_character_says_where() -> None:
+    assert found(parsed("a: 1\nb: x\x00y\n").findings) == [("syntax", 2, 5)]
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "# only a remark\n", "---\n"])
+def test_an_empty_file_is_told(text: str) -> None:
+    source = parsed(text)
+    _, findings = validate(source, House)
+    assert [finding.code for finding in findings] == ["empty"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["!!int ''", "!!int x", "!!bool maybe", "!!float ''", "!!timestamp soon", "2026-13-45", "!!python/name:os.system x",
+     "!!binary abc", "!own x", "<<"],
+)  # fmt: skip
+def test_a_value_that_cannot_be_read_is_a_finding(value: str) -> None:
+    source = parsed(f"a: 1\nb: {value}\n")
+    assert found(source.findings) == [("bad_scalar", 2, 4)]
+
+
+@pytest.mark.parametrize("key", ["[a]", "{a: 1}", "1.5", "null", "2026-01-01"])
+def test_a_key_that_is_no_key_is_a_finding(key: str) -> None:
+    assert found(parsed(f"a: 1\n? {key}\n: 2\n").findings) == [("bad_key", 2, 3)]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\x85", "\u2028"])
+def test_lines_are_counted_as_yaml_counts_them(end: str) -> None:
+    (finding,) = parsed(end.join(["a: 1", "b: 2", "a: 3", ""])).findings
+    assert (finding.line, finding.column, finding.excerpt) == (3, 1, "a: 3")
+
+
+def test_a_file_that_is_not_there_is_a_finding(tmp_path: Path) -> None:
+    for path in (tmp_path / "absent.yaml", tmp_path):
+        assert found(load(path).findings) == [("unreadable", 1, 1)]
+
+
+# --- data and model -----------------------------------------------------------------------------------
+
+
+def check(text: str) -> list[tuple[str, int, int]]:
+    content, findings = validate(parsed(text), House)
+    assert (content is None) == bool(findings)
+    return found(findings)
+
+
+def test_a_good_file_gives_its_content() -> None:
+    content, findings = validate(parsed("name: a\ndoors: [{name: b, relay: 4}]\n"), House)
+    assert findings == []
+    assert content == House(name="a", doors=[Door(name="b", relay=4)])
+
+
+def test_everything_wrong_comes_out_in_one_run_in_the_files_order() -> None:
+    text = "nam: a\ndoors:\n  - {name: b, relay: 5}\n  - name: 7\n    relay: x\n    colour: red\n"
+    assert check(text) == [
+        ("missing_key", 1, 1),
+        ("unknown_key", 1, 1),
+        ("too_large", 3, 22),
+        ("wrong_type", 4, 11),
+        ("wrong_type", 5, 12),
+        ("unknown_key", 6, 5),
+    ]
+
+
+def test_two_keys_missing_from_one_place_are_two_findings() -> None:
+    _, findings = validate(parsed("name: a\ndoors: [{}]\n"), House)
+    assert [finding.params["key"] for finding in findings] == ["name", "relay"]
+
+
+def test_the_members_of_a_union_speak_with_one_voice() -> None:
+    assert check("name: a\ndoors: [{name: b, relay: 1, code: [x]}]\n") == [("wrong_type", 2, 35)]
+
+
+def test_the_nearest_name_is_one_that_is_still_free() -> None:
+    _, findings = validate(parsed("name: a\nnamee: b\npasword: c\n"), House)
+    assert [finding.params.get("nearest") for finding in findings] == [None, "password"]
+
+
+def test_a_file_that_is_no_mapping_is_told() -> None:
+    assert check("- a\n- b\n") == [("wrong_type", 1, 1)]
+
+
+# --- secrets ------------------------------------------------------------------------------------------
+
+CANARY = "hunter2"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password: [hunter2]",
+        "password:\n  - hunter2",
+        "password:\n- hunter2",
+        "password: {a: hunter2}\n",
+        "password:\n  a: hunter2\n  b:\n    c: hunter2",
+        "name: a\npasword: b\npassword: hunter2\npassword: hunter2",
+        "broker_password: hunter2",
+        "'password': 'hunter2'\nnonsense: 1",
+        "doors: [{name: b, password: hunter2}]",
+        "{nonsense: 1, password: hunter2}",
+        "api_token: hunter2",
+        "campus_key: hunter2",
+        "psk: hunter2\npassphrase: hunter2\npwd: hunter2\nclient_secret: hunter2",
+        "PASSWORD: hunter2",
+        "password:hunter2\nname: a",
+        "password: hunter2: b",
+        "password: *hunter2",
+        "password: &hunter2 [a]\nname: *hunter2",
+        "password: !hunter2 x",
+        "password: !!hunter2 x",
+        "password: !a!hunter2 x",
+        'password: "hunter2',
+        'password: "hunter2\n\\q"\nname: a\nkind: b\ndoors: []\n',
+        "password: |\n  hunter2\n hunter2\nname: a\n",
+        "password: >-\n  hunter2\n  more\n hunter2: x\n",
+        "password: [hunter2",
+        "password: hunter2\n  hunter2: 1",
+        "name: a\n - password: hunter2",
+        "- password: hunter2\n  name: 1\n",
+        "doors:\n  - password:\n      - hunter2\n    relay: 9\n",
+    ],
+)
+def test_no_secret_is_ever_printed(text: str) -> None:
+    source = parsed(text)
+    _, findings = validate(source, House)
+    assert findings
+    assert CANARY not in everything_printed(findings)
+
+
+def test_a_file_that_only_names_where_a_secret_lies_is_shown() -> None:
+    _, findings = validate(parsed("name: a\npassword_file: keys/broker.password\n"), House)
+    assert "keys/broker.password" in everything_printed(findings)
+
+
+# --- anything -----------------------------------------------------------------------------------------
+
+
+def must_answer(source: Source) -> None:
+    _, findings = validate(source, House)
+    everything_printed(findings)
+    for finding in findings:
+        assert 1 <= finding.line <= max(len(source.lines), 1)
+        assert finding.column >= 1
+
+
+FRAGMENTS = st.lists(
+    st.sampled_from(
+        [
+            "a",
+            "name",
+            "doors",
+            "password",
+            ":",
+            ": ",
+            "- ",
+            "\n",
+            "\n  ",
+            "\n- ",
+            "[",
+            "]",
+            "{",
+            "}",
+            ",",
+            "'",
+            '"',
+            "#",
+            "&x ",
+            "*x",
+            "!!int ",
+            "!!map ",
+            "!t ",
+            "|\n",
+            ">\n",
+            "? ",
+            "<<: ",
+            "%",
+            "---\n",
+            "...\n",
+            "\t",
+            "1",
+            "0x",
+            "1e9",
+            "2026-02-30",
+            "12:30",
+            ".nan",
+            "~",
+            "\\",
+            "\x85",
+            "\u2028",
+            "\ufeff",
+            "\ufffd",
+            "\x00",
+            "门",
+        ]
+    ),
+    max_size=30,
+).map("".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
+@example(b"\xef\xbb\xbfname: a")
+def test_any_bytes_give_findings_or_data(raw: bytes) -> None:
+    must_answer(parse(PATH, raw))
+
+
+@settings(max_examples=500, deadline=None)
+@given(FRAGMENTS)
+def test_anything_that_looks_like_yaml_gives_findings_or_data(text: str) -> None:
+    must_answer(parsed(text))
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(st.sampled_from(["name", "password", "kind", "doors", "other"]), VALUES))
+def test_any_value_under_a_known_key_gives_findings_or_data(document: dict[str, object]) -> None:
+    must_answer(parsed(yaml.safe_dump(document, allow_unicode=True)))
