@@ -1,6 +1,7 @@
 """`campus-sim demo`, from options to exit code."""
 
 import asyncio
+import shutil
 import signal
 import tempfile
 from collections.abc import Callable
