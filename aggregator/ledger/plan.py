@@ -6,7 +6,9 @@ carry out the same plan, so that both follow the same rules by construction.
     run                  taken only if it begins at the lane's next number and on the lane's chain
     event id known       equal hash: a repeat, no row. Other hash: a conflict
     source key known     (device, number) with an equal fingerprint in any device epoch: a repeat, no row.
-                         (device, epoch, number) with another fingerprint: a conflict
+                         (device, epoch, number) with another fingerprint: a conflict, unless the device's clock
+                         tells them apart. Then it has counted anew and its box could not know (its card was rolled
+                         back, or there are two of it), and the record is filed under the next epoch of that number
     conflict             the first stays; the second goes to quarantine, and Delivery/Conflict of @campus is added
     refused bytes        go to quarantine; the lane moves on
     GAP                  one row; the lane jumps to its end and goes on from its chain. Records lost to retention or
@@ -43,7 +45,7 @@ from aggregator.ledger.rows import (
 from aggregator.ledger.view import KnownEvent, KnownSource, Plan, SourceId, View
 from wire.clock import NS_PER_S, Stamp
 from wire.delivery import HISTORICAL_AFTER_S
-from wire.identity import chain_next, derived_id, record_hash
+from wire.identity import SourceKey, chain_next, derived_id, record_hash
 from wire.records import (
     RECORD_BYTES_MAX,
     ClockMark,
@@ -148,24 +150,30 @@ class Planner:
         if known is not None:
             self._conflict(run, arrival, record, known.position)
             return
-        mark_16 = None
         if isinstance(record, Event | Reading) and record.source is not None:
-            mark_16 = fingerprint(record)
-            held = self._sources.setdefault((record.device, record.source.record_no), [])
-            for source in held:
-                if source.fingerprint == mark_16:
-                    self._repeat(run, arrival, source.position)
-                    return
-            for source in held:
-                if source.source_epoch == record.source.epoch:
-                    self._conflict(run, arrival, record, source.position)
-                    return
-            held.append(KnownSource(record.source.epoch, mark_16, self._position + 1))
-        self._insert(run, arrival, record, event_id, mark_16)
+            self._admit_numbered(run, arrival, record, record.source)
+        else:
+            self._insert(run, arrival, record, event_id, None)
 
-    def _insert(
-        self, run: Run, arrival: Arrival, record: Record, event_id: str, source_fingerprint: bytes | None
-    ) -> int:
+    def _admit_numbered(self, run: Run, arrival: Arrival, record: Event | Reading, key: SourceKey) -> None:
+        mark_16, epoch, occurred = fingerprint(record), key.epoch, occurred_ns(record)
+        held = self._sources.setdefault((record.device, key.record_no), [])
+        for source in held:
+            if source.fingerprint == mark_16:
+                self._repeat(run, arrival, source.position)
+                return
+        for source in held:
+            if source.source_epoch != key.epoch:
+                continue
+            if not _tells_time(record) or source.occurred_ns == occurred:
+                self._conflict(run, arrival, record, source.position)
+                return
+            epoch = 1 + max(other.source_epoch for other in held)
+        source = KnownSource(epoch, mark_16, self._position + 1, occurred)
+        held.append(source)
+        self._insert(run, arrival, record, record.id, source)
+
+    def _insert(self, run: Run, arrival: Arrival, record: Record, event_id: str, filed: KnownSource | None) -> int:
         self._position += 1
         position = self._position
         occurred = occurred_ns(record)
@@ -189,9 +197,9 @@ class Planner:
                 device_id=record.device,
                 kind=_KINDS[type(record)],
                 topic=topic,
-                source_epoch=source.epoch if source else None,
+                source_epoch=filed.source_epoch if filed else None,
                 source_no=source.record_no if source else None,
-                fingerprint=source_fingerprint,
+                fingerprint=filed.fingerprint if filed else None,
                 occurred_ns=occurred,
                 received_ns=self._received.wall_ns,
                 stamp_ns=stamp.wall_ns,
@@ -353,6 +361,10 @@ class Planner:
 
     def _mark(self, edge: str, epoch: str, lane: Lane) -> Mark:
         return self._plan.marks.get((edge, epoch, lane)) or self._view.mark(edge, epoch, lane) or START
+
+
+def _tells_time(record: Event | Reading) -> bool:
+    return isinstance(record, Event) and record.device_time is not None and record.device_time.wall_ns is not None
 
 
 def _standing(epochs: list[EdgeEpoch], epoch: str) -> Standing:

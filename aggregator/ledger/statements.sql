@@ -28,7 +28,8 @@ SELECT position, hash FROM ledger WHERE event_id = :event_id
 
 -- name: sources_known
 -- What stands under a device's own number, in every device epoch.
-SELECT source_epoch, fingerprint, position FROM ledger WHERE device_id = :device_id AND source_no = :source_no
+SELECT source_epoch, fingerprint, position, occurred_ns FROM ledger
+WHERE device_id = :device_id AND source_no = :source_no
 
 -- name: series_max
 -- The highest series time of a device in one millisecond.

@@ -206,7 +206,7 @@ class _SqliteView:
         for key in keys:
             rows = execute(sql, {"device_id": key[0], "source_no": key[1]}).fetchall()
             if rows:
-                known[key] = [KnownSource(row[0], row[1], row[2]) for row in rows]
+                known[key] = [KnownSource(row[0], row[1], row[2], row[3]) for row in rows]
         return known
 
     def series_max(self, device_id: str, start_ns: int, end_ns: int) -> int | None:

@@ -205,7 +205,7 @@ def _carry_out(tables: _Tables, plan: Plan) -> None:
         tables.by_event[row.event_id] = KnownEvent(row.position, row.hash)
         if row.source_no is not None and row.source_epoch is not None and row.fingerprint is not None:
             held = tables.by_source.setdefault((row.device_id, row.source_no), [])
-            held.append(KnownSource(row.source_epoch, row.fingerprint, row.position))
+            held.append(KnownSource(row.source_epoch, row.fingerprint, row.position, row.occurred_ns))
         if row.series_time_ns is not None:
             bisect.insort(tables.series_times.setdefault(row.device_id, []), row.series_time_ns)
         link = Link(row.seq, row.through, row.hash, row.chain, row.kind == "gap", row.body)

@@ -25,6 +25,7 @@ class KnownSource(NamedTuple):
     source_epoch: int
     fingerprint: bytes
     position: int
+    occurred_ns: int
 
 
 class View(Protocol):

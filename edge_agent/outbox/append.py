@@ -29,7 +29,7 @@ INSERT_ROW: Final = (
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _FIND_SOURCE: Final = (
-    "SELECT source_epoch, print FROM record WHERE device = ? AND record_no = ? AND record_no IS NOT NULL"
+    "SELECT source_epoch, print, body FROM record WHERE device = ? AND record_no = ? AND record_no IS NOT NULL"
 )
 _FIND_EVENT: Final = "SELECT body FROM record WHERE event_id = ?"
 
@@ -127,12 +127,13 @@ class _Group:
         if space_after is not space:
             spaces = {**device.spaces, space_no: space_after}
             self.draft.devices[device_no] = msgspec.structs.replace(device, spaces=spaces)
-        self.by_source.setdefault((device_no, number), []).append(Known(space_after.epoch, print_))
+        self.by_source.setdefault((device_no, number), []).append(Known(space_after.epoch, print_, wall_ns))
         return appended
 
     def known(self, device_no: int, number: int) -> list[Known]:
         found = self.core.connection.execute(_FIND_SOURCE, (device_no, number)).fetchall()
-        return [Known(*row) for row in found] + self.by_source.get((device_no, number), [])
+        kept = [Known(epoch, print_, sources.stored_wall_ns(body)) for epoch, print_, body in found]
+        return kept + self.by_source.get((device_no, number), [])
 
     def find(self, event_id: str) -> bytes | None:
         if event_id in self.by_id:

@@ -6,6 +6,7 @@ the fields the device owns, and, where the content differs, whether the device's
 
     same fingerprint under this number, in any epoch           repeat
     number not above the highest, device's clock later         its count restarted: next epoch, store
+    number taken in this epoch, device's clock later           its count restarted: next epoch, store
     number taken in this epoch                                 conflict
     otherwise                                                  store
 
@@ -21,16 +22,17 @@ import msgspec
 
 from edge_agent.outbox.book import Space
 from wire.clock import NS_PER_S, ClockState, Stamp
-from wire.records import Event, Reading, Record, fingerprint
+from wire.records import Event, Reading, Record, decode_record, fingerprint
 
 EPOCH_MAX: Final = 2**31 - 1
 
 
 class Known(NamedTuple):
-    """A kept record with the number in question."""
+    """A kept record with the number in question. wall_ns: the device's own time of it, None when it gave none."""
 
     epoch: int
     print: bytes
+    wall_ns: int | None = None
 
 
 class Verdict(Enum):
@@ -48,9 +50,12 @@ def judge(space: Space, record_no: int, print_: bytes, wall_ns: int | None, know
         return Verdict.REPEAT
     if record_no <= space.max_no and _is_later(wall_ns, space.max_wall_ns):
         return Verdict.RESTART
-    if any(one.epoch == space.epoch for one in known):
-        return Verdict.CONFLICT
-    return Verdict.STORE
+    taken = [one for one in known if one.epoch == space.epoch]
+    if not taken:
+        return Verdict.STORE
+    # Nobody gives one number twice in one count. A reset device that sends its newest record first is known only by
+    # this: that record stood above the highest and looked like the old count going on.
+    return Verdict.RESTART if all(_is_later(wall_ns, one.wall_ns) for one in taken) else Verdict.CONFLICT
 
 
 def _is_later(wall_ns: int | None, than_ns: int | None) -> bool:
@@ -70,6 +75,12 @@ def after(space: Space, record_no: int, wall_ns: int | None, *, restarted: bool)
 def device_wall_ns(record: Event | Reading) -> int | None:
     """The device's own time of a record, in UTC."""
     return record.device_time.wall_ns if isinstance(record, Event) and record.device_time else None
+
+
+def stored_wall_ns(body: bytes) -> int | None:
+    """The device's own time of a stored record."""
+    record = decode_record(body)
+    return device_wall_ns(record) if isinstance(record, Event | Reading) else None
 
 
 def source_print(record: Event | Reading) -> bytes:

@@ -23,7 +23,7 @@ from wire.topics import Lane, lane_of
 if TYPE_CHECKING:
     from tests.campus.box import Box
 
-RESETS = float(__import__("os").environ.get("RESETS","0.005"))
+RESETS = 0.01
 DOOR = ("AccessControl/AccessGranted/Credential", "AccessControl/Denied/Credential", "Attendance/Punch")
 ALARM = ("Door/State/DoorAlarm", "AccessControl/WrongTries")
 MONEY = ("Payment/Sale", "Payment/Refund")
