@@ -309,7 +309,7 @@ def _check_ranges(source: Source) -> Iterator[Finding]:
         properties = item.get("properties")
         if isinstance(properties, dict):
             written = "W" in str(properties.get("read_write", ""))
-            numeric = properties.get("value_type") not in {"Bool", "String"}
+            numeric = str(properties.get("value_type")) not in {"Bool", "String"}
             if written and numeric and not {"minimum", "maximum"} <= properties.keys():
                 yield source.finding((*loc, "properties"), "range_missing", at_key=True)
             low, high = properties.get("minimum"), properties.get("maximum")

@@ -300,14 +300,25 @@ def validate(source: Source, model: type[M]) -> tuple[M | None, list[Finding]]:
 
 
 def from_pydantic(source: Source, model: type[BaseModel], error: ValidationError, base: Loc = ()) -> list[Finding]:
-    """One finding for each place and missing key; base: where in the file the model's data begins."""
+    """One finding for each mistake; base: where in the file the model's data begins."""
     found: dict[tuple[int, int, str], Finding] = {}
-    for details in error.errors(include_url=False, include_input=True):
-        finding = _one(source, model, details, base)
-        # The members of a union each say what they would have liked; the first stands for all.
-        missing = str(details["loc"][-1]) if details["type"] == "missing" else ""
-        found.setdefault((finding.line, finding.column, missing), finding)
+    all_details = [one for one in error.errors(include_url=False, include_input=True) if not _only_lost_items(one)]
+    findings = [_one(source, model, details, base) for details in all_details]
+    parents = [details["loc"][:-1] for details in all_details]
+    mistyped = {(parent, finding.params.get("nearest")) for parent, finding in zip(parents, findings, strict=True)}
+    for parent, finding in zip(parents, findings, strict=True):
+        missing = finding.params["key"] if finding.code == "missing_key" else ""
+        # `prot` for `port` is one mistake: an unknown key, whose place is also where the right one is missing.
+        if not missing or (parent, missing) not in mistyped:
+            # The members of a union each say what they would have liked; the first stands for all.
+            found.setdefault((finding.line, finding.column, missing), finding)
     return list(found.values())
+
+
+def _only_lost_items(details: ErrorDetails) -> bool:
+    """Whether a list is too short only because its bad items, told by themselves, were not counted."""
+    given, needed = details["input"], details.get("ctx", {}).get("min_length", 0)
+    return details["type"] == "too_short" and isinstance(given, list) and len(given) >= needed
 
 
 def _one(source: Source, model: type[BaseModel], details: ErrorDetails, base: Loc) -> Finding:

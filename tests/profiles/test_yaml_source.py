@@ -28,6 +28,7 @@ class House(StrictModel):
     password: str = ""
     kind: str = "house"
     doors: list[Door] = Field(default_factory=list)
+    windows: tuple[str, ...] = Field(default=("one",), min_length=1, strict=False)
 
 
 def parsed(text: str) -> Source:
@@ -182,7 +183,7 @@ def test_a_good_file_gives_its_content() -> None:
 
 
 def test_everything_wrong_comes_out_in_one_run_in_the_files_order() -> None:
-    text = "nam: a\ndoors:\n  - {name: b, relay: 5}\n  - name: 7\n    relay: x\n    colour: red\n"
+    text = "colour: a\ndoors:\n  - {name: b, relay: 5}\n  - name: 7\n    relay: x\n    colour: red\n"
     assert check(text) == [
         ("missing_key", 1, 1),
         ("unknown_key", 1, 1),
@@ -200,6 +201,19 @@ def test_two_keys_missing_from_one_place_are_two_findings() -> None:
 
 def test_the_members_of_a_union_speak_with_one_voice() -> None:
     assert check("name: a\ndoors: [{name: b, relay: 1, code: [x]}]\n") == [("wrong_type", 2, 35)]
+
+
+def test_a_mistyped_key_is_one_mistake() -> None:
+    _, findings = validate(parsed("nmae: a\ndoors: [{name: b, rely: 1}]\n"), House)
+    assert [(finding.code, finding.params["nearest"]) for finding in findings] == [
+        ("unknown_key", "name"),
+        ("unknown_key", "relay"),
+    ]
+
+
+def test_an_item_with_a_mistake_is_still_an_item() -> None:
+    assert check("name: a\nwindows: [1]\ndoors: []\n") == [("wrong_type", 2, 11)]
+    assert check("name: a\nwindows: []\n") == [("too_few", 2, 10)]
 
 
 def test_the_nearest_name_is_one_that_is_still_free() -> None:
