@@ -26,7 +26,7 @@ from simulators.campus.tracking import Tracker
 from simulators.campus.view import Phase, ProcessLine, Snapshot, View
 from simulators.children import ChildFailedError
 from simulators.compare import Comparison, DeviceFacts, Stored, compare
-from simulators.faults import Fault, fault_schedule
+from simulators.faults import Fault, FaultRates, fault_schedule
 from simulators.journal import JournalWriter, read_journal
 from simulators.people import make_people, school_days
 from simulators.school import School, make_terminals
@@ -42,12 +42,13 @@ _CALM_LOOKS: Final = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoPlan:
-    """What to run. for_s: None until cancelled."""
+    """What to run. for_s: None until cancelled. rates: how often what goes wrong under chaos."""
 
     layout: Layout
     seed: int
     for_s: float | None
     chaos: bool
+    rates: FaultRates | None = None
 
 
 async def run_demo(
@@ -171,6 +172,7 @@ class _Demo:
             processes=process_names(self._plan.layout),
             devices=list(self._school.runners),
             lines=list(self._campus.lines),
+            rates=self._plan.rates,
         )
 
     async def _watch_children(self) -> None:
