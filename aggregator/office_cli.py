@@ -18,7 +18,6 @@ from aggregator.app import RUN_FILE, Parts, open_parts
 from aggregator.broker import (
     BrokerFolder,
     BrokerSettings,
-    Listener,
     aggregator_user,
     new_password,
     password_hash,
@@ -71,9 +70,7 @@ def make_secrets(settings: AggregatorSettings) -> None:
     if broker.folder is None:
         return
     folder = BrokerFolder(broker.folder)
-    if not folder.config_file.exists():
-        listener = Listener(host=broker.host, port=broker.port)
-        folder.install(BrokerSettings(campus=settings.campus, listeners=(listener,)))
+    folder.install(BrokerSettings(campus=settings.campus, listeners=broker.opened()))
     if broker.password_file is not None and not broker.password_file.exists():
         password = new_password(os.urandom)
         write_secret(broker.password_file, password + "\n")

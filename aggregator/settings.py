@@ -1,5 +1,6 @@
 """`aggregator.yaml`: one campus. Secrets stand only in files that are named here, relative to this file."""
 
+import ipaddress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -8,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import Field
 
+from aggregator.broker import LOOPBACK, Audience, Listener, ServerTls
 from device_profiles.findings import Finding, in_order, nearest
 from device_profiles.protocols import StrictModel
 from device_profiles.yaml_source import Source, load, validate
@@ -27,8 +29,34 @@ class Http(StrictModel):
     secure_cookies: bool = False
 
 
+class BrokerListener(StrictModel):
+    """A port that mosquitto opens besides the one the aggregator uses. Without TLS it may only be for terminals.
+
+    audience: boxes, terminals or everybody. certificate, key: the broker's, for TLS. client_ca: boxes show certificates
+    of this authority and need no password. revoked: its list of revoked certificates.
+    """
+
+    host: Host
+    port: Annotated[int, Field(ge=1, le=65_535)]
+    audience: Literal["boxes", "terminals", "everybody"] = "boxes"
+    certificate: File | None = None
+    key: File | None = None
+    client_ca: File | None = None
+    revoked: File | None = None
+
+    def listener(self) -> Listener:
+        """As the broker's folder takes it. Raises ValueError when it would carry passwords in the clear."""
+        tls = None
+        if self.certificate is not None and self.key is not None:
+            tls = ServerTls(certificate=self.certificate, key=self.key, client_ca=self.client_ca, revoked=self.revoked)
+        return Listener(host=self.host, port=self.port, audience=Audience(self.audience), tls=tls)
+
+
 class Broker(StrictModel):
-    """The campus broker as the aggregator enters it. advertised_host: what boxes are told at enrolment."""
+    """The campus broker as the aggregator enters it. advertised_host: what boxes are told at enrolment.
+
+    folder: where mosquitto's files are kept, absent when somebody else does; listeners: what it opens for others.
+    """
 
     host: Host = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65_535)] = 1883
@@ -38,10 +66,19 @@ class Broker(StrictModel):
     tls_certificate: File | None = None
     tls_key: File | None = None
     folder: File | None = None
+    listeners: Annotated[tuple[BrokerListener, ...], Field(strict=False, max_length=16)] = ()
     advertised_host: Host | None = None
     terminal_prefixes: Annotated[
         tuple[Annotated[str, Field(pattern=r"^[^#+\s/][^#+\s]*$")], ...], Field(strict=False, max_length=16)
     ] = ()
+
+    def opened(self) -> tuple[Listener, ...]:
+        """Every port of a broker that is ours to keep: on loopback the aggregator's own, which needs no TLS."""
+        own = {"localhost": LOOPBACK}.get(self.host, self.host)
+        others = tuple(listener.listener() for listener in self.listeners)
+        if self.tls_ca is not None or not _is_loopback(own):
+            return others
+        return (Listener(host=own, port=self.port), *others)
 
     def address(self, password: str) -> BrokerAddress:
         """With the password that its file holds."""
@@ -71,6 +108,13 @@ class AggregatorSettings(StrictModel):
     broker: Broker = Broker()
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """What a file gave; settings is None when something must be mended first."""
@@ -83,7 +127,7 @@ def read_settings(path: Path) -> Loaded:
     """Read and check a file whole, with paths resolved against its folder."""
     source = load(path)
     settings, findings = validate(source, AggregatorSettings)
-    findings = in_order([*findings, *_check_zone(source)])
+    findings = in_order([*findings, *_check_zone(source), *_check_listeners(source, settings)])
     if settings is None or findings:
         return Loaded(None, findings)
     return Loaded(_resolved(settings, path.parent.absolute()), findings)
@@ -101,9 +145,37 @@ def _check_zone(source: Source) -> list[Finding]:
     return []
 
 
+def _check_listeners(source: Source, settings: AggregatorSettings | None) -> list[Finding]:
+    findings: list[Finding] = []
+    for index, listener in enumerate(settings.broker.listeners if settings is not None else ()):
+        place = ("broker", "listeners", index)
+        missing = next((name for name in ("certificate", "key") if getattr(listener, name) is None), "")
+        wants_tls = any((listener.certificate, listener.key, listener.client_ca, listener.revoked))
+        if wants_tls and missing:
+            findings.append(source.finding(place, "missing_key", params={"key": missing}))
+            continue
+        try:
+            ipaddress.ip_address(listener.host)
+        except ValueError:
+            findings.append(source.finding((*place, "host"), "not_an_address", params={"host": listener.host}))
+            continue
+        try:
+            listener.listener()
+        except ValueError:
+            findings.append(source.finding(place, "listener_in_clear"))
+    return findings
+
+
 def _resolved(settings: AggregatorSettings, base: Path) -> AggregatorSettings:
     broker_files = ("password_file", "tls_ca", "tls_certificate", "tls_key", "folder")
-    broker = {name: base / path for name in broker_files if (path := getattr(settings.broker, name)) is not None}
+    broker: dict[str, object] = {
+        name: base / path for name in broker_files if (path := getattr(settings.broker, name)) is not None
+    }
+    tls_files = ("certificate", "key", "client_ca", "revoked")
+    broker["listeners"] = tuple(
+        one.model_copy(update={name: base / path for name in tls_files if (path := getattr(one, name)) is not None})
+        for one in settings.broker.listeners
+    )
     update: dict[str, object] = {
         name: base / getattr(settings, name) for name in ("data_dir", "campus_key_file", "signing_key_file")
     }

@@ -23,7 +23,14 @@ who are gone or have another password.
 Is not: a broker, or an account system for people.
 """
 
-from aggregator.broker.configuration import Audience, BrokerSettings, Listener, ServerTls, render_configuration
+from aggregator.broker.configuration import (
+    LOOPBACK,
+    Audience,
+    BrokerSettings,
+    Listener,
+    ServerTls,
+    render_configuration,
+)
 from aggregator.broker.folder import BrokerFolder
 from aggregator.broker.users import (
     BrokerUser,
@@ -39,6 +46,7 @@ from aggregator.broker.users import (
 )
 
 __all__ = [
+    "LOOPBACK",
     "Audience",
     "BrokerFolder",
     "BrokerSettings",
