@@ -1,31 +1,40 @@
-# Every target makes the virtual environment it needs on first use, from the hashed lock files.
+# Every target makes the virtual environment it needs on first use, from the hashed lock files. Needs Python 3.11 or
+# later with venv (Debian: apt-get install python3-venv), and no root.
 PYTHON ?= python3
 ARGS ?=
 RUN := .venv-run
 DEV := .venv-dev
+PIP := -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lock clean
 
 help:
-	@echo "make demo [ARGS=…]   a whole campus on this machine; ARGS=\"--for 30 --report out.json --chaos\""
-	@echo "make test            all tests"
-	@echo "make check           lint, types, import rules"
-	@echo "make lock            resolve the dependencies anew (needs uv)"
-	@echo "make clean           remove environments and caches"
+	@echo "make demo    a whole campus on this machine, until Ctrl-C"
+	@echo "             ARGS=\"--for 30 --report out.json\"   for 30 s, and what became of every record"
+	@echo "             ARGS=\"--for 30 --chaos\"             while processes are killed at random"
+	@echo "make test    all tests          ARGS=\"tests/wire -k codec\"   some"
+	@echo "make check   lint, format, types, import rules"
+	@echo "make lock    resolve the dependencies anew (needs uv)"
+	@echo "make clean   remove environments and caches"
 
-# The project itself is installed without build isolation: its build tool comes from the lock file, too.
+# The project itself is installed without build isolation: its build tool comes from the lock file, too. An environment
+# is made anew when its lock file changes, so that nothing of the one before stays in it.
+define environment
+	@echo "making $(1) from $(2)"
+	@rm -rf $(1)
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version) if sys.version_info < (3, 11) else 0'
+	@$(PYTHON) -m venv $(1)
+	@$(1)/bin/python $(PIP) install --require-hashes --requirement $(2)
+	@$(1)/bin/python $(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $(1)/ready
+endef
+
 $(RUN)/ready: requirements.lock pyproject.toml
-	$(PYTHON) -m venv $(RUN)
-	$(RUN)/bin/python -m pip install --quiet --require-hashes -r requirements.lock
-	$(RUN)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
-	@touch $@
+	$(call environment,$(RUN),requirements.lock)
 
 $(DEV)/ready: requirements-dev.lock pyproject.toml
-	$(PYTHON) -m venv $(DEV)
-	$(DEV)/bin/python -m pip install --quiet --require-hashes -r requirements-dev.lock
-	$(DEV)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
-	@touch $@
+	$(call environment,$(DEV),requirements-dev.lock)
 
 demo: $(RUN)/ready
 	@exec $(RUN)/bin/campus-sim demo $(ARGS)
@@ -39,9 +48,13 @@ check: $(DEV)/ready
 	$(DEV)/bin/mypy
 	$(DEV)/bin/lint-imports
 
+# Nothing of the machine or the registry used may stand in a lock file; tests/packaging looks.
+RESOLVE := uv pip compile - pyproject.toml --generate-hashes --universal --python-version 3.11 \
+	--no-header --no-emit-index-url --no-emit-find-links --quiet
 lock:
-	printf 'hatchling\neditables\n' | uv pip compile - pyproject.toml --extra aggregator --extra simulators --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links -o requirements.lock
-	printf 'hatchling\neditables\n' | uv pip compile - pyproject.toml --extra dev --generate-hashes --universal --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links -o requirements-dev.lock
+	printf 'hatchling\neditables\n' | $(RESOLVE) --extra aggregator --extra simulators --output-file requirements.lock
+	printf 'hatchling\neditables\n' | $(RESOLVE) --extra dev --output-file requirements-dev.lock
 
 clean:
-	rm -rf $(RUN) $(DEV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(RUN) $(DEV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
