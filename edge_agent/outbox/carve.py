@@ -10,12 +10,13 @@ happened to its neighbours, and what is found is true.
 A page stands in the database file and perhaps several times in the log. The newest copy counts; only when that one does
 not verify are older copies asked as well.
 
-Memory: one small tuple per page of the file, one page's rows at a time.
+Memory: one small tuple per page and per gap of the file, one page's rows at a time.
 
 Source: "Database File Format", sqlite.org/fileformat2.html §1.6, §2.1, §4.
 """
 
 import struct
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,9 +70,12 @@ class Wreck:
             self._copies[frame.page].append(frame)
         size = database.stat().st_size if self._database else 0
         self._order: list[tuple[int, int]] = []
+        self._gaps: dict[Lane, list[tuple[int, int]]] = defaultdict(list)
         self.book: Book | None = None
         for page in sorted({*range(1, -(-size // PAGE_BYTES) + 1), *self._copies}):
             self._look_at(page)
+        for gaps in self._gaps.values():
+            gaps.sort()
 
     def __enter__(self) -> Self:
         return self
@@ -84,10 +88,12 @@ class Wreck:
     def _look_at(self, page: int) -> None:
         """Note where a page's records belong, and the newest book that verifies."""
         keys: list[int] = []
-        for image in self._images(page):
+        for age, image in enumerate(self._images(page)):
             for cell in self._cells(image):
                 if _is_row(cell):
                     keys.append(cell.key)
+                    if age == 0 and (gap := _gap(cell)) is not None:
+                        self._gaps[gap[0]].append(gap[1:])
                 elif (book := _book(cell)) is not None and (self.book is None or book.commit > self.book.commit):
                     self.book = book
         if keys:
@@ -105,21 +111,18 @@ class Wreck:
 
     def _page_records(self, page: int) -> Iterator[Carved]:
         found: dict[bytes, Carved] = {}
-        gaps: list[tuple[Lane, int, int]] = []
-        for age, image in enumerate(self._images(page)):
+        for image in self._images(page):
             for cell in self._cells(image):
-                if not _is_row(cell):
-                    continue
-                if (gap := _gap(cell)) is not None:
-                    gaps.append(gap)
-                    continue
-                carved = _carved(cell)
-                if carved is None or carved.body in found:
-                    continue
-                if age and any(carved.at is lane and low <= carved.seq <= high for lane, low, high in gaps):
-                    continue
-                found[carved.body] = carved
+                carved = _carved(cell) if _is_row(cell) else None
+                if carved is not None and not self._was_dropped(carved):
+                    found.setdefault(carved.body, carved)
         yield from sorted(found.values(), key=lambda carved: (LANE_NO[carved.at], carved.seq))
+
+    def _was_dropped(self, carved: Carved) -> bool:
+        """Whether a gap stands in the newest copies for this record's number: then only an old copy still has it."""
+        gaps = self._gaps.get(carved.at, [])
+        at = bisect_right(gaps, (carved.seq, SEQ_MASK))
+        return at > 0 and carved.seq <= gaps[at - 1][1]
 
     # --- pages and cells --------------------------------------------------------------------------------
 
@@ -271,7 +274,7 @@ def _gap(cell: _Cell) -> tuple[Lane, int, int] | None:
 
 def _carved(cell: _Cell) -> Carved | None:
     body = cell.values[10]
-    if not isinstance(body, bytes):
+    if not isinstance(body, bytes) or _gap(cell) is not None:
         return None
     try:
         record = decode_record(body)

@@ -242,12 +242,11 @@ def _spared(core: Core, lane: Lane) -> int:
 
 def _give_up(core: Core, lane: Lane, after: int, reason: Reason, doomed: Callable[[_Stored], bool]) -> tuple[int, int]:
     """Replace doomed rows behind a number by gaps, one chunk. Returns how many went, and the last number looked at."""
-    spared, last = _spared(core, lane), core.book.lanes[lane].last
+    last = core.book.lanes[lane].last
     if after >= last:
         return 0, after
     start = after
-    previous = core.row_at(lane, after) if after > spared else None
-    if previous is not None and previous[0] > spared:
+    if after > _spared(core, lane) and (previous := core.row_at(lane, after)):
         # The row before may be a gap that the next one grows into.
         start = previous[0] - 1
     rows = list(_rows(core, lane, start, last, core.limits.chunk_rows))

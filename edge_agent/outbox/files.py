@@ -90,8 +90,6 @@ class Files:
         if self.wal.exists():
             self.wal.rename(aside.with_name(aside.name + "-wal"))
         self._beside("-shm").unlink(missing_ok=True)
-        # A mark of the old file says nothing about the new one.
-        self.mark.unlink(missing_ok=True)
         self._beside(f".ready-{number}").rename(self.path)
         for old in self.sets()[:-SETS_KEPT]:
             self.forget_set(old)

@@ -281,17 +281,55 @@ def test_a_flipped_bit_in_the_log_costs_no_commit_behind_it(sample, tmp_path, fr
 
 def test_a_record_hit_in_the_newest_copy_of_its_page_is_taken_from_an_older_one(tmp_path: Path) -> None:
     box = Box(tmp_path / DATABASE)
-    first, *_ = stored = [box.fill(Lane.D, 1)[0] for _ in range(4)]
-    (tmp_path / "cut").mkdir()
-    for name in (DATABASE, LOG):
-        shutil.copy(tmp_path / name, tmp_path / "cut" / name)
-    box.store.close()
-    log = (tmp_path / "cut" / LOG).read_bytes()
-    assert log.count(first.body) >= 4
-    flip_bit(tmp_path / "cut" / LOG, log.rindex(first.body) + 100, 0)
-    healed = Box(tmp_path / "cut" / DATABASE)
+    stored = [box.fill(Lane.D, 1)[0] for _ in range(4)]
+    assert (tmp_path / LOG).read_bytes().count(stored[0].body) >= 4
+    healed = cut_with_a_hit(box, stored[0].body, tmp_path / "cut")
     assert healed.ids(Lane.D) == [entry.record.id for entry in stored]
     assert healed.store.recovery.missing == dict.fromkeys(LANES, 0)
+    box.store.close()
+    healed.store.close()
+
+
+def cut_with_a_hit(box: Box, body: bytes, folder: Path) -> Box:
+    """The outbox as a power cut leaves it, with a flipped bit in the newest copy of one record, opened."""
+    folder.mkdir()
+    for name in (DATABASE, LOG):
+        shutil.copy(box.path.with_name(name), folder / name)
+    log = (folder / LOG).read_bytes()
+    flip_bit(folder / LOG, log.rindex(body) + 100, 0)
+    return Box(folder / DATABASE, limits=box.limits, seed=77)
+
+
+def test_older_copies_of_a_page_do_not_bring_back_what_was_forgotten(tmp_path: Path) -> None:
+    box = Box(tmp_path / DATABASE)
+    stored = box.fill(Lane.D, 8)
+    box.store.acknowledge({Lane.D: 4})
+    box.settle()
+    box.sql().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    box.clock.advance(8 * DAY_S)
+    box.settle()
+    healed = cut_with_a_hit(box, stored[5].body, tmp_path / "cut")
+    assert healed.ids(Lane.D) == [entry.record.id for entry in stored[4:]]
+    assert healed.store.recovery.missing == dict.fromkeys(LANES, 0)
+    healed.assert_balanced()
+    box.store.close()
+    healed.store.close()
+
+
+def test_older_copies_of_a_page_do_not_bring_back_what_was_dropped(tmp_path: Path) -> None:
+    limits = OutboxLimits(bytes_max=120_000, in_flight_rows=2, chunk_rows=40)
+    box = Box(tmp_path / DATABASE, limits=limits)
+    while limits.pressure(box.store._core.used_bytes()) < 85:
+        box.fill(Lane.T, 5)
+    box.sql().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    assert box.store.maintain().thinned > 0
+    kept = box.ids(Lane.T)
+    hit = next(row for row in box.rows(Lane.T, after=9) if row.seq == row.through)
+    healed = cut_with_a_hit(box, hit.body, tmp_path / "cut")
+    assert healed.ids(Lane.T) == kept
+    assert healed.store.depths()[Lane.T].dropped == box.store.depths()[Lane.T].dropped
+    healed.assert_balanced()
+    box.store.close()
     healed.store.close()
 
 

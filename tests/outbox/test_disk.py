@@ -166,3 +166,33 @@ def test_a_recovery_on_a_full_disk_gives_up_older_sets_first(box: Box, monkeypat
     assert box.store.recovery.set_aside == "outbox.damaged-2.sqlite"
     assert len(box.rows(Lane.D)) == 20
     assert box.put(box.entry(Lane.D))[0].fate is Fate.STORED
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR_SHMSIZE])
+def test_a_disk_that_fails_an_opening_is_not_taken_for_damage(box: Box, monkeypatch, code: int) -> None:
+    box.fill(Lane.D, 3)
+    box.store.close()
+    honest = opening.connect
+    with monkeypatch.context() as patch:
+        patch.setattr(opening, "connect", lambda path: Failing(honest(path), "PRAGMA quick_check", code))
+        with pytest.raises(OutboxGone, match="I/O"):
+            box.open()
+    box.store = box.open()
+    assert box.store.recovery is None
+    assert len(box.rows(Lane.D)) == 3
+
+
+def test_a_sector_that_cannot_be_read_at_start_is_damage(box: Box, monkeypatch) -> None:
+    stored = box.fill(Lane.D, 3)
+    box.store.close()
+    honest, opened = opening.connect, []
+
+    def connect(path):
+        opened.append(path)
+        broken = len(opened) == 1
+        return Failing(honest(path), "PRAGMA quick_check", sqlite3.SQLITE_IOERR_READ) if broken else honest(path)
+
+    monkeypatch.setattr(opening, "connect", connect)
+    box.store = box.open()
+    assert box.store.recovery.missing[Lane.D] == 0
+    assert box.ids(Lane.D) == [entry.record.id for entry in stored]

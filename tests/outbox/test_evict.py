@@ -48,6 +48,11 @@ def assert_explained(box: Box, lane: Lane) -> None:
     box.assert_balanced()
 
 
+def not_adjacent(gaps: list[Gap]) -> bool:
+    """Neighbouring gaps have become one, so between two gaps stands a record."""
+    return all(left.to_seq + 1 < right.from_seq for left, right in pairwise(gaps))
+
+
 @pytest.mark.parametrize(
     ("percent", "pressure"),
     [
@@ -93,6 +98,7 @@ def test_at_85_percent_one_telemetry_record_in_ten_stays(small: Box) -> None:
     rows = small.rows(Lane.T)
     gaps = [record for row in rows if isinstance(record := decode_record(row.body), Gap)]
     assert {gap.reason for gap in gaps} == {"thinned"}
+    assert not_adjacent(gaps)
     thinned_to = gaps[-1].to_seq
     kept = [row.seq for row in rows if row.seq == row.through and 5 < row.seq <= thinned_to]
     assert [seq for seq in kept if seq % 10] == []
@@ -120,8 +126,7 @@ def test_telemetry_that_cannot_be_thinned_enough_is_dropped_oldest_first(small: 
     assert_explained(small, Lane.T)
     gaps = small.gaps(Lane.T)
     assert gaps[0].reason == "dropped"
-    # Adjacent gaps have become one, so between two gaps stands a record.
-    assert all(left.to_seq + 1 < right.from_seq for left, right in pairwise(gaps))
+    assert not_adjacent(gaps)
     assert set(small.store.depths()[Lane.T].dropped) == {"thinned", "dropped"}
     assert small.store.depths()[Lane.D].dropped == {}
 
