@@ -1,0 +1,281 @@
+"""`edge.yaml`: what is read, what is refused, and what is never printed."""
+
+import json
+import traceback
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from device_profiles.findings import Severity
+from edge_agent.settings import EdgeSettings, Loaded, SecretError, read_secrets, read_settings
+from tests.profiles.writing import write_profile
+from wire.i18n import LANGUAGES, Texts
+
+TEXT = """\
+schema: 1
+campus: demo-school
+edge: gate-1
+site: {zone: Asia/Shanghai}
+data_dir: data
+identity_key_file: keys/edge.key
+campus_key_file: keys/campus.key
+campus_public_key_file: /etc/campus/campus.pub
+uplink: {host: campus, username: gate-1, password_file: keys/broker.password, tls_ca: ca.pem, tls_key: /tls/edge.key}
+channels:
+  - name: terminals
+    protocol: facesluice
+    transport: {kind: mqtt, host: 127.0.0.1, password_file: keys/terminals.password}
+    devices:
+      - {name: face-1, profile: facesluice-mqtt, address: {device_id: "1026701"}, place: south-gate}
+      - {name: face-2, profile: facesluice-mqtt, address: {device_id: "1026702"}, zone: Asia/Urumqi}
+"""
+
+
+def write(folder: Path, text: str = TEXT) -> Path:
+    path = folder / "edge.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def changed(folder: Path, old: str, new: str) -> Loaded:
+    assert TEXT.count(old) >= 1, old
+    return read_settings(write(folder, TEXT.replace(old, new, 1)))
+
+
+def usable(path: Path) -> EdgeSettings:
+    loaded = read_settings(path)
+    assert loaded.findings == []
+    assert loaded.settings is not None
+    return loaded.settings
+
+
+def codes(loaded: Loaded) -> list[str]:
+    return [finding.code for finding in loaded.findings]
+
+
+# --- what is read -------------------------------------------------------------------------------------
+
+
+def test_paths_are_relative_to_the_file_wherever_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    write(folder)
+    monkeypatch.chdir(tmp_path)
+    settings = usable(Path("etc/edge.yaml"))
+    assert settings.data_dir == folder / "data"
+    assert settings.identity_key_file == folder / "keys/edge.key"
+    assert settings.campus_key_file == folder / "keys/campus.key"
+    assert settings.campus_public_key_file == Path("/etc/campus/campus.pub")
+    assert settings.uplink.password_file == folder / "keys/broker.password"
+    assert settings.uplink.tls_ca == folder / "ca.pem"
+    assert settings.uplink.tls_key == Path("/tls/edge.key")
+    assert settings.uplink.tls_certificate is None
+    assert settings.channels[0].transport.password_file == folder / "keys/terminals.password"
+
+
+def test_a_device_comes_with_its_profile_address_and_zone(tmp_path: Path) -> None:
+    loaded = read_settings(write(tmp_path))
+    first, second = loaded.devices["terminals"]
+    assert (first.name, first.address_key, first.zone) == ("face-1", "1026701", "Asia/Shanghai")
+    assert (second.name, second.address_key, second.zone) == ("face-2", "1026702", "Asia/Urumqi")
+    assert first.profile.name == "facesluice-mqtt"
+    assert first.facts["systems"] == "access,attendance,biometrics"
+    assert first.facts["liveness_s"] == 120
+    assert first.facts["place"] == "south-gate"
+
+
+def test_a_sites_own_profile_is_found(tmp_path: Path) -> None:
+    write_profile(tmp_path / "own", "own-terminal")
+    text = TEXT.replace("profile: facesluice-mqtt", "profile: own-terminal", 1) + "profile_folders: [own]\n"
+    loaded = read_settings(write(tmp_path, text))
+    assert loaded.findings == []
+    assert loaded.devices["terminals"][0].profile.name == "own-terminal"
+
+
+def test_a_broken_profile_of_a_site_stops_only_who_uses_it(tmp_path: Path) -> None:
+    write_profile(tmp_path / "own", "own-terminal", {"contract: acked": "contract: asked"})
+    folders = "profile_folders: [own]\n"
+    assert usable(write(tmp_path, TEXT + folders))
+    used = TEXT.replace("profile: facesluice-mqtt", "profile: own-terminal", 1) + folders
+    assert codes(read_settings(write(tmp_path, used))) == ["broken_profile"]
+
+
+# --- what is refused ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "place"),
+    [
+        ("demo-school", "Demo School", "pattern", (2, 9)),
+        ("schema: 1", "schema: 2", "not_one_of", (1, 9)),
+        ("Asia/Shanghai", "Asia", "unknown_zone", (4, 14)),
+        ("Asia/Shanghai", "../etc/passwd", "unknown_zone", (4, 14)),
+        ("zone: Asia/Urumqi", "zone: Asia/Urumchi", "unknown_zone", (16, 89)),
+        ("protocol: facesluice", "protocol: modbus", "unknown_protocol", (12, 15)),
+        ("kind: mqtt", "kind: serial", "not_one_of", (13, 23)),
+        ("face-2", "face-1", "duplicate_name", (16, 16)),
+        ("1026702", "1026701", "duplicate_address", (16, 59)),
+        ('"1026702"', '"10 26"', "pattern", (16, 71)),
+        ('device_id: "1026702"', 'device: "1026702"', "unknown_key", (16, 60)),
+        ("place: south-gate", "room: south-gate", "unknown_key", (15, 83)),
+        ("campus_key_file", "campus_key", "unknown_key", (7, 1)),
+        ("uplink: {host: campus, ", "uplink: {", "missing_key", (9, 9)),
+    ],
+)
+def test_a_mistake_is_told_once_and_where_it_stands(
+    tmp_path: Path, old: str, new: str, code: str, place: tuple[int, int]
+) -> None:
+    loaded = changed(tmp_path, old, new)
+    assert loaded.settings is None
+    assert [(finding.code, finding.line, finding.column) for finding in loaded.findings] == [(code, *place)]
+
+
+def test_two_channels_of_one_name_are_told(tmp_path: Path) -> None:
+    second = TEXT[TEXT.index("  - name: terminals") :].replace("face-", "gate-").replace("10267", "10268")
+    loaded = read_settings(write(tmp_path, TEXT + second))
+    assert codes(loaded) == ["duplicate_name"]
+    # Two channels are two conversations: the same address may mean two devices.
+    apart = second.replace("name: terminals", "name: others").replace("10268", "10267")
+    assert codes(read_settings(write(tmp_path, TEXT + apart))) == []
+
+
+def test_a_profile_of_another_protocol_does_not_fit_the_channel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("facesluice", "modbus-tcp")
+    monkeypatch.setattr("edge_agent.settings_check.protocol_names", lambda: names)
+    from device_profiles.protocols import protocol
+
+    monkeypatch.setattr("edge_agent.settings_check.protocol", lambda name: protocol("facesluice"))
+    loaded = changed(tmp_path, "protocol: facesluice", "protocol: modbus-tcp")
+    assert codes(loaded) == ["other_protocol", "other_protocol"]
+
+
+def test_a_folder_of_profiles_that_is_not_there_is_told(tmp_path: Path) -> None:
+    (finding,) = read_settings(write(tmp_path, TEXT + "profile_folders: [absent]\n")).findings
+    assert (finding.code, finding.line, finding.column) == ("folder_missing", 17, 19)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    loaded = read_settings(tmp_path / "edge.yaml")
+    assert loaded.settings is None
+    assert codes(loaded) == ["unreadable"]
+
+
+# --- secrets ------------------------------------------------------------------------------------------
+
+
+def enrolled(folder: Path) -> EdgeSettings:
+    """A box whose secrets are there, readable by nobody else."""
+    text = TEXT.replace("/etc/campus/campus.pub", "keys/campus.pub")
+    (folder / "keys").mkdir()
+    for name, content in {
+        "campus.key": "ab" * 32,
+        "campus.pub": "cd" * 32,
+        "edge.key": "private",
+        "broker.password": "hunter2\n",
+        "terminals.password": "hunter3\n",
+    }.items():
+        path = folder / "keys" / name
+        path.touch(mode=0o600)
+        path.write_text(content, encoding="utf-8")
+    return usable(write(folder, text))
+
+
+def test_secrets_come_from_their_files_and_print_as_nothing(tmp_path: Path) -> None:
+    secrets = read_secrets(enrolled(tmp_path))
+    assert secrets.campus_key == bytes.fromhex("ab" * 32)
+    assert secrets.uplink_password == "hunter2"
+    assert secrets.channel_passwords == {"terminals": "hunter3"}
+    assert repr(secrets) == "Secrets()"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("campus.key", None, "No such file"),
+        ("campus.pub", None, "No such file"),
+        ("broker.password", None, "No such file"),
+        ("terminals.password", None, "No such file"),
+        ("campus.key", b"hunter2 hunter2 hunter2", "not hexadecimal"),
+        ("campus.key", b"abcdef", "shorter than 16 bytes"),
+        ("campus.key", b"hunter2\xff", "not UTF-8"),
+        ("broker.password", b"hunter2\xff", "not UTF-8"),
+    ],
+)
+def test_an_unusable_secret_names_its_file_and_never_what_it_holds(
+    tmp_path: Path, name: str, content: bytes | None, reason: str
+) -> None:
+    settings = enrolled(tmp_path)
+    path = tmp_path / "keys" / name
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SecretError) as refused:
+        read_secrets(settings)
+    assert str(path) in str(refused.value)
+    assert reason in str(refused.value)
+    assert "hunter" not in "".join(traceback.format_exception(refused.value))
+
+
+def test_a_secret_that_others_can_read_is_worth_a_warning(tmp_path: Path) -> None:
+    enrolled(tmp_path)
+    (tmp_path / "keys" / "campus.key").chmod(0o644)
+    (tmp_path / "keys" / "terminals.password").chmod(0o640)
+    loaded = read_settings(tmp_path / "edge.yaml")
+    assert loaded.settings is not None
+    assert [(finding.code, finding.severity, finding.line) for finding in loaded.findings] == [
+        ("file_open", Severity.WARNING, 7),
+        ("file_open", Severity.WARNING, 13),
+    ]
+
+
+def test_a_password_in_the_settings_is_refused_and_not_shown(tmp_path: Path) -> None:
+    loaded = changed(tmp_path, "password_file: keys/broker.password", "password: hunter2")
+    assert codes(loaded) == ["unknown_key"]
+    for language in LANGUAGES:
+        texts = Texts(language)
+        printed = "".join(finding.render(texts) + json.dumps(finding.as_document(texts)) for finding in loaded.findings)
+        assert "password" in printed
+        assert "hunter2" not in printed
+
+
+# --- anything -----------------------------------------------------------------------------------------
+
+
+def _paths(document: object, loc: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    inner = (
+        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    )
+    return [loc, *(path for key, value in inner for path in _paths(value, (*loc, key)))]
+
+
+DOCUMENT = {**yaml.safe_load(TEXT), "profile_folders": ["own"], "clock": {"assume_synced": True}, "outbox": {}}
+ODD = st.sampled_from(
+    [None, True, -1, 10**30, 1.5, "", "x" * 5000, "a\0b", "/", "..", [], {}, [[]], [None], {"a": 1}, {1: {}}, [5], "1"]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(path=st.sampled_from(_paths(DOCUMENT)), odd=ODD)
+def test_an_odd_value_anywhere_gives_findings_and_never_an_exception(
+    tmp_path_factory: pytest.TempPathFactory, path: tuple[str | int, ...], odd: object
+) -> None:
+    document = json.loads(json.dumps(DOCUMENT))
+    if path:
+        parent = document
+        for part in path[:-1]:
+            parent = parent[part]
+        parent[path[-1]] = odd
+    else:
+        document = odd
+    folder = tmp_path_factory.getbasetemp() / "odd"
+    (folder / "own").mkdir(parents=True, exist_ok=True)
+    loaded = read_settings(write(folder, yaml.safe_dump(document)))
+    assert (loaded.settings is None) == any(finding.severity is Severity.ERROR for finding in loaded.findings)
+    for finding in loaded.findings:
+        for language in LANGUAGES:
+            assert finding.render(Texts(language))
