@@ -1,0 +1,51 @@
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+UNITS = sorted((ROOT / "systemd").rglob("*.service"))
+# In tenths, as the tool takes it: 2.0 is "OK" in its own words.
+EXPOSURE_MAX = 20
+
+
+def systemd_analyze() -> str:
+    found = shutil.which("systemd-analyze")
+    if found is None:
+        if os.environ.get("CAMPUS_REQUIRE_PEERS") == "1":
+            pytest.fail("systemd-analyze is not installed")
+        pytest.skip("systemd-analyze is not installed")
+    return found
+
+
+def test_there_are_units() -> None:
+    assert UNITS
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_a_unit_exposes_little(unit: Path) -> None:
+    done = subprocess.run(
+        [systemd_analyze(), "security", "--offline=true", "--no-pager", f"--threshold={EXPOSURE_MAX}", str(unit)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-600:] + done.stderr
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_a_unit_holds_no_directive_that_systemd_does_not_know(unit: Path) -> None:
+    done = subprocess.run([systemd_analyze(), "verify", str(unit)], capture_output=True, text=True, check=False)
+    # Programs and users of the real machine need not be there; a word that systemd does not know is a mistake.
+    assert not re.search(r"Unknown|Failed to parse|not an absolute path|ignoring", done.stderr), done.stderr
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_a_unit_is_explained_beside_it(unit: Path) -> None:
+    words = (unit.parent / "README.md").read_text()
+    assert unit.name in words
