@@ -4,6 +4,7 @@
 the protocol over any carrier, `carrier` is that carrier over MQTT. The protocol itself: docs/delivery-protocol.md.
 """
 
-from edge_agent.uplink.session import Uplink, UplinkRefusedError
+from edge_agent.uplink.seams import UplinkRefusedError
+from edge_agent.uplink.session import Uplink
 
 __all__ = ["Uplink", "UplinkRefusedError"]

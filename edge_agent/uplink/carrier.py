@@ -12,7 +12,7 @@ INBOX_MAX: Final = 1024
 
 
 class MqttCarrier:
-    """Implements uplink.session.Carrier. Make it with `dial`."""
+    """Implements uplink.seams.Carrier. Make it with `dial`."""
 
     def __init__(self, campus: str, edge: str) -> None:
         self._topics = {leaf: up_topic(campus, edge, leaf) for leaf in (*Up, *Lane)}

@@ -11,10 +11,11 @@ into a record.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from edge_agent.outbox import Row
+from edge_agent.uplink.seams import Carrier, Spool, UplinkRefusedError
 from edge_agent.uplink.turns import Goodput, Turns
 from edge_agent.uplink.window import Flight, LaneWindow
 from edge_agent.wakeup import Signal
@@ -28,7 +29,6 @@ from wire.delivery import (
     Batch,
     Heartbeat,
     Hello,
-    LaneDepth,
     LaneState,
     Watermark,
     Welcome,
@@ -48,51 +48,6 @@ HOLD_PROBE_S: Final = 5.0
 
 # A fork rewrites the outbox; a campus that is never content must not wear out the card.
 FORKS_PER_CONNECTION: Final = 2
-
-
-class UplinkRefusedError(Exception):
-    """The campus does not accept this box; keep storing and try again after the longest wait."""
-
-
-class Carrier(Protocol):
-    """One live connection to the campus."""
-
-    def send(self, leaf: Up | Lane, frame: bytes) -> None:
-        """Hand over a frame. Raises OSError when the connection is gone."""
-
-    def unsent(self) -> bool:
-        """Whether bytes handed over earlier still wait for the socket."""
-
-    async def receive(self) -> tuple[Down, bytes]:
-        """The next frame from the campus. Raises OSError when the connection ends."""
-
-
-class Spool(Protocol):
-    """The outbox, as far as the uplink knows it."""
-
-    async def identity(self) -> tuple[str, str | None, str]:
-        """(epoch, previous epoch, fork reason)."""
-
-    async def lane_states(self) -> dict[Lane, LaneState]:
-        """What HELLO says of each lane."""
-
-    async def read(self, lane: Lane, after: int, records_max: int, bytes_max: int) -> list[Row]:
-        """A contiguous run whose first row covers after + 1."""
-
-    async def chain_at(self, lane: Lane, seq: int) -> bytes | None:
-        """The chain at a number; None when no longer kept."""
-
-    async def acknowledge(self, through: Mapping[Lane, int]) -> None:
-        """The campus has committed through these numbers."""
-
-    async def resume(self, through: Mapping[Lane, int]) -> None:
-        """The campus knows less than it had acknowledged."""
-
-    async def fork(self, reason: str) -> str:
-        """Open a new epoch and requeue; returns it."""
-
-    async def depths(self) -> dict[Lane, LaneDepth]:
-        """Honest counters for the heartbeat."""
 
 
 class Uplink:
