@@ -7,7 +7,7 @@ DEV := .venv-dev
 PIP := -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lock clean
+.PHONY: help commands demo test check lock clean
 
 help:
 	@echo "make demo    a whole campus on this machine, until Ctrl-C"
@@ -15,6 +15,7 @@ help:
 	@echo "             ARGS=\"--for 30 --chaos\"             while processes are killed at random"
 	@echo "make test    all tests          ARGS=\"tests/wire -k codec\"   some"
 	@echo "make check   lint, format, types, import rules"
+	@echo "make commands  campus-aggregator, campus-edge, campus-profile, campus-sim in $(RUN)/bin"
 	@echo "make lock    resolve the dependencies anew (needs uv)"
 	@echo "make clean   remove environments and caches"
 
@@ -35,6 +36,8 @@ $(RUN)/ready: requirements.lock pyproject.toml
 
 $(DEV)/ready: requirements-dev.lock pyproject.toml
 	$(call environment,$(DEV),requirements-dev.lock)
+
+commands: $(RUN)/ready
 
 demo: $(RUN)/ready
 	@exec $(RUN)/bin/campus-sim demo $(ARGS)

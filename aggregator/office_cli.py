@@ -70,7 +70,9 @@ def make_secrets(settings: AggregatorSettings) -> None:
     if broker.folder is None:
         return
     folder = BrokerFolder(broker.folder)
-    folder.install(BrokerSettings(campus=settings.campus, listeners=broker.opened()))
+    folder.install(
+        BrokerSettings(campus=settings.campus, listeners=broker.opened(), retained_allowed=broker.retained_allowed)
+    )
     if broker.password_file is not None and not broker.password_file.exists():
         password = new_password(os.urandom)
         write_secret(broker.password_file, password + "\n")

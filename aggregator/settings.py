@@ -56,6 +56,7 @@ class Broker(StrictModel):
     """The campus broker as the aggregator enters it. advertised_host: what boxes are told at enrolment.
 
     folder: where mosquitto's files are kept, absent when somebody else does; listeners: what it opens for others.
+    retained_allowed: only for a device that cannot connect otherwise; nobody of ours uses or believes such messages.
     """
 
     host: Host = "127.0.0.1"
@@ -66,6 +67,7 @@ class Broker(StrictModel):
     tls_certificate: File | None = None
     tls_key: File | None = None
     folder: File | None = None
+    retained_allowed: bool = False
     listeners: Annotated[tuple[BrokerListener, ...], Field(strict=False, max_length=16)] = ()
     advertised_host: Host | None = None
     terminal_prefixes: Annotated[

@@ -34,6 +34,14 @@ def test_a_second_init_opens_what_was_added_and_keeps_the_users(tmp_path: Path) 
     assert (tmp_path / "broker/users.json").read_bytes() == users
 
 
+def test_retained_messages_are_taken_only_when_the_campus_says_so(tmp_path: Path) -> None:
+    conf = tmp_path / "broker/mosquitto.conf"
+    written(tmp_path, "  retained_allowed: true\n")
+    assert "retain_available false" in conf.read_text()
+    assert init_campus(tmp_path, Texts("en")) == 0
+    assert "retain_available true" in conf.read_text()
+
+
 def test_certificates_are_looked_for_beside_the_settings(tmp_path: Path) -> None:
     listener = "{host: 192.0.2.10, port: 8883, certificate: tls/b.crt, key: tls/b.key, client_ca: tls/ca.crt}"
     settings = read_settings(written(tmp_path, f"  listeners: [{listener}]\n")).settings
