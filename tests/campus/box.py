@@ -95,6 +95,7 @@ class Box:
         self.depths: dict[Lane, LaneDepth] = {}
         self.starts = 0
         self.forks = 0
+        self.resent_batches = 0
         self.audits = 0
         self._key = key
         self._campus_public = campus_public
@@ -143,7 +144,7 @@ class Box:
         """
         self._die("card rolled back", boot=True, back_after_s=back_after_s)
         self.card.put_back(image)
-        self._truth.rolled_back(self.place, serials)
+        self._truth.rolled_back(self.place, self.edge, serials)
 
     def disconnect(self) -> None:
         """Its connection ends."""
@@ -258,13 +259,14 @@ class Box:
 
     async def _serve(self, uplink: Uplink) -> None:
         line = self._line = await self._broker.dial(self.edge, self.place)
-        forks = uplink.forks
+        forks, resent = uplink.forks, uplink.resent_batches
         try:
             await uplink.serve(line)
         except UplinkRefusedError as refused:
             raise RefusedError(str(refused)) from refused
         finally:
             self.forks += uplink.forks - forks
+            self.resent_batches += uplink.resent_batches - resent
             line.reset()
 
     async def _maintain(self, outbox: Outbox, hop: DiskHop) -> None:
@@ -342,6 +344,7 @@ class Box:
             (result,) = await intake.accept([draft])
         except IntakeClosedError:
             return
+        self._truth.refused += result.fate is Fate.REFUSED
         if result.fate in TOLD and self.alive:
             self._trace.say(self.place, result.fate, result.lane, result.seq, serial)
             terminal.wire.down(lambda: terminal.told(serial))

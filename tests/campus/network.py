@@ -39,7 +39,7 @@ WILD = Weather(delay_s=(0.02, 2.0), loss=0.15, duplication=0.1, reorder=0.15, cu
 
 
 class Line:
-    """One connection of one box. Implements edge_agent.uplink.session.Carrier."""
+    """One connection of one box. Implements edge_agent.uplink.seams.Carrier."""
 
     def __init__(self, broker: "Broker", edge: str, chance: Chance) -> None:
         self.edge = edge

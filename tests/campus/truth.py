@@ -52,10 +52,19 @@ class Violation(AssertionError):
 
 @dataclass
 class Truth:
-    """See the module. promised: serials whose makers were told "got it", and when."""
+    """See the module.
+
+    promised: serials whose makers were told "got it", and when. history_changed: edges whose cards were rolled back or
+    cloned. latest_state: event id of the newest state of each (edge, epoch, device). numbers, assigned: which records a
+    box gave which numbers, and the highest. committed_through: the highest mark a lane ever had at the campus. forked,
+    takeovers: alarms of the campus, also those that a restored backup has forgotten since.
+    """
 
     trace: Trace
     made: dict[int, Made] = field(default_factory=dict)
+    history_changed: set[str] = field(default_factory=set)
+    latest_state: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    refused: int = 0
     promised: dict[int, float] = field(default_factory=dict)
     on_card: dict[str, set[int]] = field(default_factory=dict)
     in_ledger: dict[int, int] = field(default_factory=dict)
@@ -67,7 +76,6 @@ class Truth:
     takeovers: int = 0
     seen_head: int = 0
     conflicts: int = 0
-    quarantined: int = 0
     destroyed: int = 0
 
     def make(self, maker: str, lane: Lane, *, numbered: bool, stop_and_wait: bool = False, clash: bool = False) -> int:
@@ -93,6 +101,8 @@ class Truth:
             self.numbers.setdefault((edge, epoch, lane, seq), set()).add(record.id)
             key = (edge, epoch, lane)
             self.assigned[key] = max(self.assigned.get(key, 0), seq)
+            if lane is Lane.S:
+                self.latest_state[edge, epoch, record.device] = record.id
             serial = serial_of(record)
             if serial is not None:
                 card.add(serial)
@@ -115,8 +125,9 @@ class Truth:
         self.in_ledger, self.seen_head = dict(backup.serials), backup.head
         self._excuse(before)
 
-    def rolled_back(self, place: str, serials: set[int]) -> None:
+    def rolled_back(self, place: str, edge: str, serials: set[int]) -> None:
         before = self._copies()
+        self.history_changed.add(edge)
         self.on_card[place] = set(serials)
         self._excuse(before)
 
@@ -129,9 +140,14 @@ class Truth:
         self.excused |= gone
 
     def missing(self) -> list[int]:
-        """Serials that must be in the ledger and are not."""
+        """Serials that must be in the ledger and are not. Superseded states may go when a card runs full; they are
+        accounted for elsewhere.
+        """
         return [
             serial
             for serial in self.promised
-            if serial not in self.in_ledger and serial not in self.excused and not self.made[serial].clash
+            if serial not in self.in_ledger
+            and serial not in self.excused
+            and not self.made[serial].clash
+            and self.made[serial].lane is not Lane.S
         ]

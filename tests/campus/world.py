@@ -7,6 +7,7 @@ the invariants are checked. Within one seed everything is the same every time, t
 
 import asyncio
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 from unittest import mock
@@ -212,6 +213,7 @@ class World:
             *invariants.nothing_doubled(truth, office),
             *invariants.only_what_was_accepted(truth, office),
             *invariants.lanes_in_order_of_acceptance(truth, office),
+            *invariants.conflicts_raise_an_alarm(truth, office),
             *holes,
             *self.storm.check(self),
         ]
@@ -219,14 +221,17 @@ class World:
             if box.supervisor is not None and box.supervisor.health.bugs:
                 broken.append(f"{box.place}: {box.supervisor.health.bugs} exceptions in the uplink")
             if box.store is not None:
-                await asyncio.sleep(0)
                 box._audit()
+                broken += invariants.what_was_given_up_is_accounted_for(truth, office, box)
         if broken:
             raise Violation("\n".join(broken[:10]))
 
     def facts(self) -> dict[str, int]:
         """What this world has seen, so that a test can tell that its faults happened."""
-        admission = self.office.admission
+        dropped: Counter[str] = Counter()
+        for box in self.boxes:
+            for depth in box.depths.values():
+                dropped.update(depth.dropped)
         return {
             "made": len(self.truth.made),
             "promised": len(self.truth.promised),
@@ -240,7 +245,11 @@ class World:
             "conflicts": self.truth.conflicts,
             "takeovers": self.truth.takeovers,
             "fork_alarms": len(self.truth.forked),
-            "repeats_at_campus": admission.counters["records"] if admission else 0,
+            "thinned": dropped["thinned"],
+            "dropped": dropped["dropped"],
+            "refused": self.truth.refused,
+            "resent_batches": sum(box.resent_batches for box in self.boxes),
+            **self.storm.facts(),
         }
 
 
@@ -256,6 +265,10 @@ class Storm:
     def check(self, world: World) -> list[str]:
         """What this storm should have led to, in sentences about what it did not."""
         return []
+
+    def facts(self) -> dict[str, int]:
+        """What the storm did."""
+        return {}
 
 
 def run_world(seed: int, plan: Plan, storm: Storm, *, echo: bool = False) -> Outcome:
