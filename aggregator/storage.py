@@ -20,6 +20,7 @@ named parameters, ON CONFLICT, no rowid, no autoincrement.
 """
 
 import asyncio
+import logging
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
@@ -33,6 +34,9 @@ from typing import Final, NamedTuple, Self, TypeVar
 import aiosqlite
 
 T = TypeVar("T")
+
+# Its DEBUG lines hold the parameters of every statement: names, pseudonyms, hashes.
+logging.getLogger("aiosqlite").setLevel(logging.INFO)
 
 BUSY_TIMEOUT_MS: Final = 5_000
 READERS_MAX: Final = 8

@@ -27,7 +27,10 @@ TRIES: Final = 5
 BACK_OFF_S: Final = 60.0
 TOUCH_EVERY_S: Final = 60
 PASSWORD_LENGTH_MIN: Final = 10
-_WATCHED_MAX: Final = 4096
+VALID_DAYS_MAX: Final = 3650
+# Stands in the book for a name that nobody has: it may be a password typed into the wrong field.
+UNKNOWN_NAME: Final = "@unknown"
+WATCHED_MAX: Final = 4096
 
 
 class SignInRefused(Exception):
@@ -48,24 +51,28 @@ def digest(secret: str) -> bytes:
 
 
 class _Tries:
-    """Failed sign-ins by (address, name): five, then a wait that doubles. A stranger cannot lock the duty desk out."""
+    """Sign-ins by (address, name): five, then a wait that doubles. A stranger cannot lock the duty desk out.
+
+    A try counts from its beginning, so that many at once are no more than one after the other. Full: the one that
+    was tried longest ago is forgotten.
+    """
 
     def __init__(self) -> None:
-        self._failed: dict[tuple[str, str], tuple[int, int]] = {}
+        self._begun: dict[tuple[str, str], tuple[int, int]] = {}
 
     def wait_s(self, who: tuple[str, str], now_ns: int) -> float:
-        count, until_ns = self._failed.get(who, (0, 0))
+        count, until_ns = self._begun.get(who, (0, 0))
         return max(0.0, (until_ns - now_ns) / NS_PER_S) if count >= TRIES else 0.0
 
-    def failed(self, who: tuple[str, str], now_ns: int) -> None:
-        if len(self._failed) >= _WATCHED_MAX:
-            self._failed.clear()
-        count = self._failed.get(who, (0, 0))[0] + 1
+    def begin(self, who: tuple[str, str], now_ns: int) -> None:
+        count = self._begun.pop(who, (0, 0))[0] + 1
+        if len(self._begun) >= WATCHED_MAX:
+            del self._begun[next(iter(self._begun))]
         wait_s = BACK_OFF_S * 2 ** min(max(count - TRIES, 0), 6)
-        self._failed[who] = (count, now_ns + int(wait_s * NS_PER_S))
+        self._begun[who] = (count, now_ns + int(wait_s * NS_PER_S))
 
     def succeeded(self, who: tuple[str, str]) -> None:
-        self._failed.pop(who, None)
+        self._begun.pop(who, None)
 
 
 class Office:
@@ -106,7 +113,7 @@ class Office:
         return secret if await self._db.write(write) else None
 
     async def complete_setup(self, code: str, name: str, password: str, address: str) -> None:
-        """Make the first administrator. Raises SignInRefused for a wrong or used code."""
+        """Make the first administrator. Raises SignInRefused for a wrong code, ValueError for a short password."""
         password_hash = await self._hash(password)
         row = self._user_row(name, password_hash, (Role.ADMIN,), "*")
 
@@ -126,7 +133,7 @@ class Office:
     # --- people ---------------------------------------------------------------------------------------
 
     async def add_user(self, name: str, password: str, roles: Iterable[Role], scope: Scope) -> None:
-        """Raises UnknownAccount when the name is taken."""
+        """Raises UnknownAccount when the name is taken, ValueError for a short password."""
         row = self._user_row(name, await self._hash(password), roles, scope.text())
         try:
             await self._db.write(lambda connection: connection.execute(SQL["add_user"], row))
@@ -134,7 +141,7 @@ class Office:
             raise UnknownAccount(name) from None
 
     async def set_password(self, name: str, password: str) -> None:
-        """Also ends every session of that person. Raises UnknownAccount."""
+        """Also ends every session of that person. Raises UnknownAccount, ValueError for a short password."""
         params = {"name": name, "password_hash": await self._hash(password)}
 
         def write(connection: sqlite3.Connection) -> int:
@@ -156,12 +163,13 @@ class Office:
         wait_s = self._tries.wait_s(who, now)
         if wait_s > 0:
             raise SignInRefused(wait_s)
+        self._tries.begin(who, now)
         rows = await self._fetch("user", {"name": name})
         stored = rows[0]["password_hash"] if rows and not rows[0]["disabled"] else self._nobody
         good = await asyncio.to_thread(self._verify, stored, password) and stored is not self._nobody
         if not good:
-            self._tries.failed(who, now)
-            await self.record(name, "sign_in", name, "refused", address)
+            shown = name if rows else UNKNOWN_NAME
+            await self.record(shown, "sign_in", shown, "refused", address)
             raise SignInRefused(self._tries.wait_s(who, now))
         self._tries.succeeded(who)
         secret = self._secret()
@@ -201,7 +209,9 @@ class Office:
     # --- tokens ---------------------------------------------------------------------------------------
 
     async def create_token(self, name: str, roles: Iterable[Role], scope: Scope, *, valid_days: int) -> str:
-        """A token for programs, shown only here. valid_days: 1 to 3,650."""
+        """A token for programs, shown only here. valid_days: 1 to VALID_DAYS_MAX. Raises ValueError."""
+        if not 1 <= valid_days <= VALID_DAYS_MAX:
+            raise ValueError(f"a token is valid for 1 to {VALID_DAYS_MAX} days, not {valid_days}")
         secret = TOKEN_PREFIX + self._secret()
         now = self._clock.wall_ns()
         params = {
