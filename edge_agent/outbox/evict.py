@@ -170,7 +170,7 @@ def _relieve(core: Core, pressure: Pressure) -> tuple[int, int, int]:
     A lane that loses unacknowledged records first gives up its acknowledged ones, whatever their age; and before doors
     are refused, all lanes do.
     """
-    pressed_s = core.limits.pressed_s
+    pressed_s = min(core.limits.pressed_s, core.limits.retention_s)
     for lane in _LEAST_FIRST:
         if trimmed := _trim(core, lane, _acked_before(core, lane, pressed_s)):
             return trimmed, 0, 0

@@ -138,7 +138,7 @@ class OutboxLimits:
     bytes_max: live bytes of the file, to which the percentages of Pressure refer. reserve_bytes: what alarms and money
     may use beyond it; more than three write-ahead logs, so that eviction itself has room to work.
     retention_s: how long A, M, D, S stay after their acknowledgement, in running time of the box; pressed_s: the same
-    under pressure. telemetry_bytes_max: bodies of lane T kept beyond acknowledgement.
+    under pressure, where that is less. telemetry_bytes_max: bodies of lane T kept beyond acknowledgement.
     in_flight_rows: that many unacknowledged rows at the head of a lane are never thinned or dropped, because they may
     be on their way and nobody could say which side of the cut they fell on.
     check_rows: at start the chain of at most that many rows per lane is recomputed, the newest.
@@ -161,7 +161,7 @@ class OutboxLimits:
 
     def __post_init__(self) -> None:
         """Raises ValueError when a limit could never work."""
-        if self.bytes_max < 1 or self.reserve_bytes < 0 or self.retention_s < self.pressed_s or self.chunk_rows < 2:
+        if self.bytes_max < 1 or self.reserve_bytes < 0 or self.retention_s < 0 or self.chunk_rows < 2:
             raise ValueError(f"outbox limits make no sense: {self}")
 
     def pressure(self, used_bytes: int) -> Pressure:

@@ -177,6 +177,7 @@ def test_a_disk_that_fails_an_opening_is_not_taken_for_damage(box: Box, monkeypa
         patch.setattr(opening, "connect", lambda path: Failing(honest(path), "PRAGMA quick_check", code))
         with pytest.raises(OutboxGone, match="I/O"):
             box.open()
+    assert not list(box.path.parent.glob("*damaged*"))
     box.store = box.open()
     assert box.store.recovery is None
     assert len(box.rows(Lane.D)) == 3

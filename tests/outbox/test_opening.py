@@ -164,7 +164,7 @@ def test_limits_that_cannot_work_are_refused() -> None:
     with pytest.raises(ValueError, match="make no sense"):
         OutboxLimits(bytes_max=0)
     with pytest.raises(ValueError, match="make no sense"):
-        OutboxLimits(retention_s=10, pressed_s=20)
+        OutboxLimits(chunk_rows=1)
 
 
 def test_a_closed_outbox_says_so_and_closing_twice_is_fine(box: Box) -> None:
