@@ -1,7 +1,7 @@
 """A broker for a demo or a test on 127.0.0.1: an installed Mosquitto, else iotcore from PyPI.
 
-Both run as a child process that can be killed and comes back on the same port. Neither keeps anything on disk: the
-broker is a wire, and a demo that kills it is to prove just that.
+Both run as a child process that can be killed and comes back on the same port. Nothing may depend on what a broker
+keeps over that: it is a wire, and a demo that kills it is to prove just this.
 
 Mosquitto gets a configuration file from the caller (it may sit in /usr/sbin, which is not in everybody's PATH).
 iotcore speaks MQTT 3.1.1 and MQTT 5 on two ports, has passwords and no access lists, and refuses payloads over 20 kB

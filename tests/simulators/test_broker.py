@@ -18,7 +18,7 @@ from simulators.broker import (
     mosquitto,
 )
 from simulators.children import Child, Supervisor, free_ports, wait_for_port
-from tests.simulators.waiting import until
+from tests.support.waiting import until
 from wire.mqtt_link import BrokerAddress, LinkError, Message, MqttLink
 
 pytestmark = [pytest.mark.processes, pytest.mark.peer]

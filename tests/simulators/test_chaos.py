@@ -3,7 +3,7 @@ import asyncio
 from simulators.campus.chaos import Chaos
 from simulators.faults import Fault, Harm
 from simulators.relay import Wire
-from tests.simulators.waiting import until
+from tests.support.waiting import until
 
 
 class Recorder:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from simulators.children import CLOSE_WITHIN_S, ChildFailedError, Program, Supervisor, free_ports, wait_for_port
-from tests.simulators.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.processes
 

@@ -18,7 +18,7 @@ from simulators.facesluice_messages import TerminalConfig
 from simulators.journal import JournalWriter
 from simulators.mqtt_device import DeviceRunner
 from tests.simulators.rig import PEOPLE, swipe_of
-from tests.simulators.waiting import until
+from tests.support.waiting import until
 from wire.clock import SystemTime
 from wire.mqtt_link import BrokerAddress, Message, MqttLink
 
