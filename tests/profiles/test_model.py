@@ -9,11 +9,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import device_profiles.findings
+import aggregator.settings
 import device_profiles.model
 import device_profiles.yaml_source
 import edge_agent.settings_check
 from device_profiles.model import DeviceProfile, read_profile
+from tests.profiles.odd import ODD, Place, places, replaced
 from tests.profiles.writing import WHOLE, write, write_whole
 from wire.i18n import LANGUAGES, Texts, catalog
 
@@ -111,7 +112,7 @@ def test_everything_wrong_comes_out_in_one_run_in_order(tmp_path: Path) -> None:
 def codes() -> set[str]:
     """Every code that the code that finds things names."""
     found: set[str] = set()
-    modules = (device_profiles.model, device_profiles.yaml_source, edge_agent.settings_check)
+    modules = (device_profiles.model, device_profiles.yaml_source, edge_agent.settings_check, aggregator.settings)
     for module in modules:
         for node in ast.walk(ast.parse(inspect.getsource(module))):
             if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in {"finding", "_find", "_find_at"}:
@@ -142,33 +143,15 @@ def test_every_text_of_a_finding_belongs_to_one() -> None:
 # --- anything -----------------------------------------------------------------------------------------
 
 
-def _paths(document: object, loc: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    inner = (
-        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
-    )
-    return [loc, *(path for key, value in inner for path in _paths(value, (*loc, key)))]
-
-
 DOCUMENT = yaml.safe_load(WHOLE.format(name="acme"))
-ODD = st.sampled_from(
-    [None, True, -1, 10**30, 1.5, float("nan"), "", "x" * 300, [], {}, [[]], [None], {"a": 1}, {1: {}}]
-)
 
 
 @settings(max_examples=300, deadline=None)
-@given(path=st.sampled_from(_paths(DOCUMENT)), odd=ODD)
+@given(place=st.sampled_from(places(DOCUMENT)), odd=ODD)
 def test_an_odd_value_anywhere_gives_findings_and_never_an_exception(
-    tmp_path_factory: pytest.TempPathFactory, path: tuple[str | int, ...], odd: object
+    tmp_path_factory: pytest.TempPathFactory, place: Place, odd: object
 ) -> None:
-    document = yaml.safe_load(WHOLE.format(name="acme"))
-    if path:
-        parent = document
-        for part in path[:-1]:
-            parent = parent[part]
-        parent[path[-1]] = odd
-    else:
-        document = odd
-    file = write(tmp_path_factory.getbasetemp(), "acme", yaml.safe_dump(document))
+    file = write(tmp_path_factory.getbasetemp(), "acme", yaml.safe_dump(replaced(DOCUMENT, place, odd)))
     profile, findings = read_profile(file)
     assert (profile is None) == bool(findings)
     for finding in findings:

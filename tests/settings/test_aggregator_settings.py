@@ -4,10 +4,13 @@ import random
 from pathlib import Path
 
 import pytest
+import yaml
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from aggregator.campus_keys import (
     CampusKeyError,
@@ -18,6 +21,8 @@ from aggregator.campus_keys import (
     write_secret,
 )
 from aggregator.settings import SAMPLE, read_settings
+from tests.profiles.odd import ODD, Place, places, replaced
+from wire.i18n import LANGUAGES, Texts
 
 
 def write(folder: Path, text: str = SAMPLE) -> Path:
@@ -29,24 +34,24 @@ def write(folder: Path, text: str = SAMPLE) -> Path:
 def test_the_sample_is_read_with_its_paths_beside_it(tmp_path: Path) -> None:
     loaded = read_settings(write(tmp_path))
     assert loaded.findings == []
-    settings = loaded.settings
-    assert settings is not None
-    assert settings.data_dir == tmp_path / "data"
-    assert settings.campus_key_file == tmp_path / "keys/campus.key"
-    assert settings.signing_key_file == tmp_path / "keys/signing.key"
-    assert settings.broker.password_file == tmp_path / "keys/broker.password"
-    assert settings.broker.folder == tmp_path / "broker"
-    assert settings.broker.terminal_prefixes == ("mqtt/face",)
+    campus = loaded.settings
+    assert campus is not None
+    assert campus.data_dir == tmp_path / "data"
+    assert campus.campus_key_file == tmp_path / "keys/campus.key"
+    assert campus.signing_key_file == tmp_path / "keys/signing.key"
+    assert campus.broker.password_file == tmp_path / "keys/broker.password"
+    assert campus.broker.folder == tmp_path / "broker"
+    assert campus.broker.terminal_prefixes == ("mqtt/face",)
     # Nothing is open to the network unless somebody says so.
-    assert settings.http.host == "127.0.0.1"
+    assert campus.http.host == "127.0.0.1"
 
 
 def test_the_password_is_no_part_of_the_settings(tmp_path: Path) -> None:
-    settings = read_settings(write(tmp_path)).settings
-    assert settings is not None
-    address = settings.broker.address("hunter2")
+    campus = read_settings(write(tmp_path)).settings
+    assert campus is not None
+    address = campus.broker.address("hunter2")
     assert (address.host, address.port, address.password) == ("127.0.0.1", 1883, "hunter2")
-    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in repr(campus)
     assert "hunter2" not in repr(address)
 
 
@@ -74,6 +79,21 @@ def test_odd_shapes_are_findings(tmp_path: Path, text: str) -> None:
     loaded = read_settings(write(tmp_path, text))
     assert loaded.settings is None
     assert loaded.findings
+
+
+DOCUMENT = yaml.safe_load(SAMPLE)
+
+
+@settings(max_examples=200, deadline=None)
+@given(place=st.sampled_from(places(DOCUMENT)), odd=ODD)
+def test_an_odd_value_anywhere_gives_findings_and_never_an_exception(
+    tmp_path_factory: pytest.TempPathFactory, place: Place, odd: object
+) -> None:
+    loaded = read_settings(write(tmp_path_factory.getbasetemp(), yaml.safe_dump(replaced(DOCUMENT, place, odd))))
+    assert (loaded.settings is None) == bool(loaded.findings)
+    for finding in loaded.findings:
+        for language in LANGUAGES:
+            assert finding.render(Texts(language))
 
 
 # --- keys ---------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from device_profiles.findings import Severity
 from edge_agent.settings import EdgeSettings, Loaded, SecretError, read_secrets, read_settings
+from tests.profiles.odd import ODD, Place, places, replaced
 from tests.profiles.writing import write_profile
 from wire.i18n import LANGUAGES, Texts
 
@@ -246,35 +247,17 @@ def test_a_password_in_the_settings_is_refused_and_not_shown(tmp_path: Path) -> 
 # --- anything -----------------------------------------------------------------------------------------
 
 
-def _paths(document: object, loc: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    inner = (
-        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
-    )
-    return [loc, *(path for key, value in inner for path in _paths(value, (*loc, key)))]
-
-
 DOCUMENT = {**yaml.safe_load(TEXT), "profile_folders": ["own"], "clock": {"assume_synced": True}, "outbox": {}}
-ODD = st.sampled_from(
-    [None, True, -1, 10**30, 1.5, "", "x" * 5000, "a\0b", "/", "..", [], {}, [[]], [None], {"a": 1}, {1: {}}, [5], "1"]
-)
 
 
 @settings(max_examples=300, deadline=None)
-@given(path=st.sampled_from(_paths(DOCUMENT)), odd=ODD)
+@given(place=st.sampled_from(places(DOCUMENT)), odd=ODD)
 def test_an_odd_value_anywhere_gives_findings_and_never_an_exception(
-    tmp_path_factory: pytest.TempPathFactory, path: tuple[str | int, ...], odd: object
+    tmp_path_factory: pytest.TempPathFactory, place: Place, odd: object
 ) -> None:
-    document = json.loads(json.dumps(DOCUMENT))
-    if path:
-        parent = document
-        for part in path[:-1]:
-            parent = parent[part]
-        parent[path[-1]] = odd
-    else:
-        document = odd
     folder = tmp_path_factory.getbasetemp() / "odd"
     (folder / "own").mkdir(parents=True, exist_ok=True)
-    loaded = read_settings(write(folder, yaml.safe_dump(document)))
+    loaded = read_settings(write(folder, yaml.safe_dump(replaced(DOCUMENT, place, odd))))
     assert (loaded.settings is None) == any(finding.severity is Severity.ERROR for finding in loaded.findings)
     for finding in loaded.findings:
         for language in LANGUAGES:
