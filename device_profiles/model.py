@@ -3,18 +3,20 @@
     <device_class>/<name>.yaml      name and class are the file's and the folder's
 
 Two steps: pydantic looks at each value by itself, `cross_check` at what refers to something else (a mapping's source
-and fields, topics, resources, ranges). `read_profile` does both and gives every finding of the file at once.
+and fields, topics, resources, ranges) and, with `meaning`, at whether it can mean anything. `read_profile` does both
+and gives every finding of the file at once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
 from device_profiles.findings import Finding, in_order, nearest
-from device_profiles.protocols import ProtocolModel, StrictModel, protocol, protocol_names
+from device_profiles.meaning import check_command, check_mapping, check_reach, resource_type
+from device_profiles.protocols import FieldType, ProtocolModel, StrictModel, protocol, protocol_names
 from device_profiles.yaml_source import Loc, Source, from_pydantic, load, validate
 from wire.topics import TOPICS
 
@@ -57,10 +59,15 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(?:_[a-z0-9]+)*$", max_leng
 ProfileName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$", max_length=63)]
 Line = Annotated[str, Field(min_length=1, max_length=200)]
 Code = str | int | bool
+# A limit that is infinite or no number at all would be none.
+Number = Annotated[float, Field(allow_inf_nan=False)]
 
 T = TypeVar("T")
+# Of resources, commands, mappings; far above any device, and few enough to hold each against each other.
+ITEMS_MAX: Final = 1000
+
 # YAML has lists and texts; strict mode would want tuples and enum members, so these two are let in.
-Many = Annotated[tuple[T, ...], Field(strict=False)]
+Many = Annotated[tuple[T, ...], Field(strict=False, max_length=ITEMS_MAX)]
 ValueType = Literal["Bool", "Int16", "Int32", "Int64", "Uint16", "Uint32", "Uint64", "Float32", "Float64", "String"]
 ReadWrite = Literal["R", "W", "RW"]
 
@@ -86,11 +93,11 @@ class ResourceProperties(StrictModel):
     value_type: ValueType
     read_write: ReadWrite
     units: Annotated[str, Field(max_length=20)] = ""
-    scale: float = 1.0
-    offset: float = 0.0
+    scale: Number = 1.0
+    offset: Number = 0.0
     mask: Annotated[int, Field(ge=0)] | None = None
-    minimum: float | None = None
-    maximum: float | None = None
+    minimum: Number | None = None
+    maximum: Number | None = None
     sensitive: bool = False
 
 
@@ -238,7 +245,7 @@ def _protocol_of(source: Source) -> ProtocolModel | None:
 
 def _items(source: Source, name: str) -> Iterator[tuple[Loc, dict[str, object]]]:
     items = source.value_at((name,))
-    for index, item in enumerate(items if isinstance(items, list) else ()):
+    for index, item in enumerate(items[:ITEMS_MAX] if isinstance(items, list) else ()):
         if isinstance(item, dict):
             yield (name, index), item
 
@@ -249,36 +256,56 @@ def _names(source: Source, name: str) -> list[str]:
 
 def _check_mappings(source: Source) -> Iterator[Finding]:
     spoken = _protocol_of(source)
-    resources = _names(source, "device_resources")
+    resources = dict(_resources(source))
+    whole: list[tuple[Loc, EventMapping]] = []
     for loc, item in _items(source, "event_mappings"):
         topic, kind = item.get("topic"), item.get("source")
         if isinstance(topic, str) and topic not in TOPICS:
-            yield source.finding(
-                (*loc, "topic"), "unknown_topic", params={"topic": topic, "nearest": nearest(topic, TOPICS)}
-            )
+            params = {"topic": topic, "nearest": nearest(topic, TOPICS)}
+            yield source.finding((*loc, "topic"), "unknown_topic", params=params)
         if spoken is None or not isinstance(kind, str):
             continue
-        known = [*spoken.messages, *resources]
+        known = [*spoken.messages, *_names(source, "device_resources")]
         if kind not in known:
             params = {"name": kind, "nearest": nearest(kind, known)}
             yield source.finding((*loc, "source"), "unknown_source", params=params)
             continue
-        yield from _check_fields(source, loc, spoken.messages.get(kind, frozenset({kind})))
+        try:
+            mapping = EventMapping.model_validate(item)
+        except ValidationError:
+            continue  # told already, value by value
+        whole.append((loc, mapping))
+        fields = spoken.messages.get(kind, frozenset({kind}))
+        yield from _check_fields(source, loc, mapping, fields)
+        yield from check_mapping(source, loc, mapping, _types(spoken, fields, resources).get)
+    yield from check_reach(source, whole)
 
 
-def _check_fields(source: Source, loc: Loc, known: frozenset[str]) -> Iterator[Finding]:
-    try:
-        mapping = EventMapping.model_validate(source.value_at(loc))
-    except ValidationError:
-        return  # told already, value by value
+def _types(
+    spoken: ProtocolModel, fields: frozenset[str], resources: Mapping[str, ResourceProperties]
+) -> dict[str, FieldType]:
+    types = {name: resource_type(resources[name].value_type) for name in fields & resources.keys()}
+    return types | {name: spoken.fields[name] for name in fields & spoken.fields.keys()}
+
+
+def _check_fields(source: Source, loc: Loc, mapping: EventMapping, known: frozenset[str]) -> Iterator[Finding]:
     for name, inner in mapping.fields():
         if name not in known:
             params = {"name": name, "nearest": nearest(name, known)}
             yield source.finding((*loc, *inner), "unknown_field", at_key=inner[0] == "when", params=params)
 
 
+def _resources(source: Source) -> Iterator[tuple[str, ResourceProperties]]:
+    """Those whose properties are in order."""
+    for _, item in _items(source, "device_resources"):
+        try:
+            yield str(item.get("name")), ResourceProperties.model_validate(item.get("properties"))
+        except ValidationError:
+            continue
+
+
 def _check_references(source: Source) -> Iterator[Finding]:
-    resources = _names(source, "device_resources")
+    resources, properties = _names(source, "device_resources"), dict(_resources(source))
     for section in ("device_resources", "device_commands"):
         seen: dict[str, Loc] = {}
         for loc, item in _items(source, section):
@@ -293,8 +320,19 @@ def _check_references(source: Source) -> Iterator[Finding]:
             if isinstance(operation, dict):
                 inner = (*loc, "resource_operations", index, "device_resource")
                 yield from _check_resource(source, inner, operation.get("device_resource"), resources)
+        yield from _check_command(source, loc, item, properties)
     for loc, item in _items(source, "auto_events"):
         yield from _check_resource(source, (*loc, "source"), item.get("source"), resources)
+
+
+def _check_command(
+    source: Source, loc: Loc, item: dict[str, object], properties: Mapping[str, ResourceProperties]
+) -> Iterator[Finding]:
+    try:
+        command = DeviceCommand.model_validate(item)
+    except ValidationError:
+        return  # told already
+    yield from check_command(source, loc, command, properties)
 
 
 def _check_resource(source: Source, loc: Loc, name: object, resources: list[str]) -> Iterator[Finding]:

@@ -324,7 +324,7 @@ def _only_lost_items(details: ErrorDetails) -> bool:
 def _one(source: Source, model: type[BaseModel], details: ErrorDetails, base: Loc) -> Finding:
     loc = base + _real(source, base, details["loc"])
     kind, context = details["type"], details.get("ctx", {})
-    if kind == "extra_forbidden":
+    if kind in {"extra_forbidden", "invalid_key"}:
         known = _known_keys(model, details["loc"][:-1])
         taken = source.keys_at(loc[:-1])
         free = [name for name in known if name not in taken]
@@ -341,6 +341,8 @@ def _one(source: Source, model: type[BaseModel], details: ErrorDetails, base: Lo
     if kind in _BOUNDS:
         code, name = _BOUNDS[kind]
         return source.finding(loc, code, params={"limit": context.get(name, "")})
+    if kind in {"finite_number", "int_parsing_size"}:
+        return source.finding(loc, "unusable_number")
     if kind == "string_pattern_mismatch":
         return source.finding(loc, "pattern", params={"pattern": context.get("pattern", "")})
     stem = kind.removesuffix("_type").removesuffix("_parsing").removesuffix("_from_float")

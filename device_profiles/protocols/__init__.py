@@ -3,11 +3,13 @@
 A protocol's module here holds no IO and no decoding; it holds names. Its codec is `edge_agent/codecs/<protocol>.py`.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
@@ -22,18 +24,50 @@ class NoAttributes(StrictModel):
     """For protocols whose resources need none."""
 
 
+@dataclass(frozen=True, slots=True)
+class FieldType:
+    """What a field can hold. types: exactly these; words: the only texts, when there are any."""
+
+    types: frozenset[type[bool | int | float | str]]
+    words: frozenset[str] = frozenset()
+
+    def holds(self, value: object) -> bool:
+        """Whether a message can ever bring this value, as YAML reads it."""
+        if isinstance(value, str) and str in self.types:
+            return value in self.words if self.words else not (int in self.types and is_whole(value))
+        if type(value) is int and float in self.types:
+            return True
+        return type(value) in self.types and not (isinstance(value, float) and not math.isfinite(value))
+
+
+def is_whole(text: str) -> bool:
+    """Whether text is written like a whole number."""
+    digits = text.strip().removeprefix("-")
+    return digits.isascii() and digits.isdigit()
+
+
+# A code: a whole number, or the device's own word. A codec makes a number of whatever is written like one.
+CODE: Final = FieldType(frozenset({int, str}))
+MEASURE: Final = FieldType(frozenset({float}))
+TEXT: Final = FieldType(frozenset({str}))
+TRUTH: Final = FieldType(frozenset({bool}))
+WHOLE: Final = FieldType(frozenset({int}))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtocolModel:
     """A protocol as a profile sees it.
 
     transports: kinds of channel that can carry it. messages: kinds of message its devices send, each with the fields
-    that a mapping may use. address: the model of a device's own address in settings; address_key: the text by which
-    the codec knows the device. attributes: the model of a device resource's attributes.
+    that a mapping may use. fields: what each of these can hold; a field means the same in every message. address: the
+    model of a device's own address in settings; address_key: the text by which the codec knows the device. attributes:
+    the model of a device resource's attributes.
     """
 
     name: str
     transports: frozenset[str]
     messages: Mapping[str, frozenset[str]]
+    fields: Mapping[str, FieldType]
     address: type[BaseModel]
     address_key: Callable[[BaseModel], str]
     attributes: type[BaseModel] = field(default=NoAttributes)

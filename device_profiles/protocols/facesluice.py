@@ -1,10 +1,13 @@
 """FaceSluice over MQTT: what its devices say, in the words of `edge_agent/codecs/facesluice.py`."""
 
-from typing import Annotated, Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from device_profiles.protocols import ProtocolModel, StrictModel
+from device_profiles.findings import nearest
+from device_profiles.protocols import CODE, MEASURE, TEXT, FieldType, ProtocolModel, StrictModel
 
 
 class Address(StrictModel):
@@ -14,29 +17,41 @@ class Address(StrictModel):
 
 
 class Attributes(StrictModel):
-    """field: the message field that a device resource stands for."""
+    """field: the message field that a resource stands for; with operator, the key in `info` of that command instead.
+
+    The list is short on purpose: what changes people, pictures or firmware is no device resource.
+    """
 
     field: Annotated[str, Field(min_length=1, max_length=64)]
+    operator: Literal["Unlock", "SetSysTime", "ManualPushRecords"] | None = None
+
+    @model_validator(mode="after")
+    def _field_is_known(self) -> "Attributes":
+        if self.operator is None and self.field not in _FIELDS:
+            params: dict[str, Any] = {"name": self.field, "nearest": nearest(self.field, _FIELDS)}
+            raise PydanticCustomError("finding.unknown_field", "unknown field", params)
+        return self
 
 
 def _key(address: BaseModel) -> str:
     return Address.model_validate(address).device_id
 
 
-_PUSH: Final = frozenset(
-    {
-        "verify_status",  # 0 none, 1 allowed, 2 refused, 3 not registered, 22 pending
-        "person_type",  # 0 white list, 1 black list
-        "direction",  # entr, exit, 1, 2
-        "otype",
-        "open_door_way",
-        "mask",  # worn_or_unchecked, missing, missing_allowed
-        "temperature",  # degrees Celsius
-        "temperature_alarm",
-        "temperature_mode",
-        "alarm_type",
-    }
-)
+_FIELDS: Final[Mapping[str, FieldType]] = {
+    "verify_status": CODE,  # 0 none, 1 allowed, 2 refused, 3 not registered, 22 pending
+    "person_type": CODE,  # 0 white list, 1 black list
+    "direction": CODE,  # entr, exit, 1, 2
+    "otype": CODE,
+    "open_door_way": CODE,
+    # A number is a code of `isNoMask` that the document does not have.
+    "mask": FieldType(frozenset({int, str}), words=frozenset({"worn_or_unchecked", "missing", "missing_allowed"})),
+    "temperature": MEASURE,  # degrees Celsius
+    "temperature_alarm": CODE,
+    "temperature_mode": CODE,
+    "alarm_type": CODE,
+    "operator": TEXT,  # of a push that has no kind of its own
+}
+_PUSH: Final = frozenset(_FIELDS) - {"operator"}
 
 PROTOCOL: Final = ProtocolModel(
     name="facesluice",
@@ -50,6 +65,7 @@ PROTOCOL: Final = ProtocolModel(
         "alarm_push": _PUSH,
         "generic_push": _PUSH | {"operator"},
     },
+    fields=_FIELDS,
     address=Address,
     address_key=_key,
     attributes=Attributes,

@@ -1,7 +1,6 @@
 """What can be wrong in a profile, and where it is told."""
 
 import ast
-import inspect
 from pathlib import Path
 
 import pytest
@@ -9,13 +8,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import aggregator.settings
-import device_profiles.model
 import device_profiles.yaml_source
-import edge_agent.settings_check
 from device_profiles.model import DeviceProfile, read_profile
 from tests.profiles.odd import ODD, Place, places, replaced
 from tests.profiles.writing import WHOLE, write, write_whole
+from tests.wire.sources import modules
 from wire.i18n import LANGUAGES, Texts, catalog
 
 
@@ -60,8 +57,8 @@ def test_a_profile_with_everything_is_read(tmp_path: Path) -> None:
         ("  - name: relay", "  - name: temperature #2", "duplicate_name", "temperature #2", None),
         ("minimum: 30, maximum: 45", "minimum: 30", "range_missing", "properties: {value_type: F", None),
         ("minimum: 30, maximum: 45", "minimum: 50, maximum: 45", "range_inverted", "50", None),
-        ("attributes: {field: relay}", "attributes: {fields: relay}", "unknown_key", "fields", "field"),
-        ("attributes: {field: relay}", "attributes: {}", "missing_key", "{}", None),
+        ("Unlock, field: openDoor}", "Unlock, fields: openDoor}", "unknown_key", "fields", "field"),
+        ("attributes: {operator: Unlock, field: openDoor}", "attributes: {}", "missing_key", "{}", None),
         ("interval_s: 40", "interval_s: 0", "too_small", "0}}", None),
         ("reply_within_ms: 800", "reply_within_ms: 800ms", "wrong_type", "800ms", None),
         ("idempotent: false", "idempotent: no way", "wrong_type", "no way", None),
@@ -110,18 +107,15 @@ def test_everything_wrong_comes_out_in_one_run_in_order(tmp_path: Path) -> None:
 
 
 def codes() -> set[str]:
-    """Every code that the code that finds things names."""
-    found: set[str] = set()
-    modules = (device_profiles.model, device_profiles.yaml_source, edge_agent.settings_check, aggregator.settings)
-    for module in modules:
-        for node in ast.walk(ast.parse(inspect.getsource(module))):
+    """Every code that the code that finds things names, wherever in the product it stands."""
+    found = {code for code, _ in device_profiles.yaml_source._BOUNDS.values()} | {"broken_profile", "unknown_profile"}
+    for module in modules().values():
+        for node in ast.walk(module):
             if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in {"finding", "_find", "_find_at"}:
-                found |= {one.value for one in node.args[1:2] if isinstance(one, ast.Constant)}
-    return (
-        found
-        | {code for code, _ in device_profiles.yaml_source._BOUNDS.values()}
-        | {"broken_profile", "unknown_profile"}
-    )
+                found |= {
+                    one.value for one in node.args[1:2] if isinstance(one, ast.Constant) and isinstance(one.value, str)
+                }
+    return found
 
 
 def test_every_finding_has_a_text_in_both_languages() -> None:

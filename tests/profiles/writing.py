@@ -22,7 +22,7 @@ device_resources:
     attributes: {{field: temperature}}
     properties: {{value_type: Float32, read_write: RW, minimum: 30, maximum: 45}}
   - name: relay
-    attributes: {{field: relay}}
+    attributes: {{operator: Unlock, field: openDoor}}
     properties: {{value_type: Bool, read_write: W}}
 device_commands:
   - name: AccessDoor
