@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge_agent.birth import birth
 from edge_agent.clock import ClockWatch
 from edge_agent.draft import NO_ID, NO_STAMP, Draft
-from edge_agent.intake import Intake, IntakeClosedError
+from edge_agent.intake import GROUP_RECORDS, WAITING_MAX, Intake, IntakeClosedError
 from edge_agent.keys import verifies
 from edge_agent.outbox import (
     Appended,
@@ -38,7 +38,7 @@ from tests.campus.network import Broker, Line
 from tests.campus.trace import Trace
 from tests.campus.truth import Truth, Violation
 from wire.delivery import LaneDepth
-from wire.records import ClockMark, Event, Reading, Value, record_lane
+from wire.records import ClockMark, Event, Reading, Value
 from wire.topics import LANES, Lane
 
 CAMPUS: Final = "demo-school"
@@ -52,6 +52,7 @@ class WatchedStore(OutboxStore):
     """The production store; the observer looks at the card when numbers were given."""
 
     noticed: Callable[[list[Appended] | None], None] = staticmethod(lambda results: None)
+    forked: Callable[[], None] = staticmethod(lambda: None)
 
     def append(self, entries: Sequence[Entry]) -> list[Appended]:
         results = super().append(entries)
@@ -60,6 +61,7 @@ class WatchedStore(OutboxStore):
 
     def fork(self, reason: str) -> str:
         epoch = super().fork(reason)
+        self.forked()
         self.noticed(None)
         return epoch
 
@@ -198,7 +200,7 @@ class Box:
             pass
         except* (OutboxGone, IntakeClosedError) as group:
             self._ended(life, leaves(group))
-        except* Exception as group:
+        except* Exception as group:  # noqa: BLE001  whatever it is, it is a finding
             for error in leaves(group):
                 violation = Violation(f"{self.place} ended with {error!r}")
                 violation.__cause__ = error
@@ -230,6 +232,7 @@ class Box:
             )
         )
         store.noticed = lambda results: self._look(store, results)
+        store.forked = self._count_fork
         self.store = store
         self._look(store, None)
         outbox = Outbox(store, hop)
@@ -241,7 +244,7 @@ class Box:
             random=self._random,
             sign=lambda message: self._key.sign(message).hex(),
             verify=lambda message, signature: verifies(self._campus_public, message, signature),
-            welcomed=lambda: supervisor.up(),
+            welcomed=lambda: supervisor.up(),  # noqa: PLW0108  made below; each needs the other
         )
         intake = Intake(outbox, edge=self.edge, clock=self.clock, random=self._random, appended=uplink.grew)
         supervisor = Supervisor(
@@ -259,13 +262,12 @@ class Box:
 
     async def _serve(self, uplink: Uplink) -> None:
         line = self._line = await self._broker.dial(self.edge, self.place)
-        forks, resent = uplink.forks, uplink.resent_batches
+        resent = uplink.resent_batches
         try:
             await uplink.serve(line)
         except UplinkRefusedError as refused:
             raise RefusedError(str(refused)) from refused
         finally:
-            self.forks += uplink.forks - forks
             self.resent_batches += uplink.resent_batches - resent
             line.reset()
 
@@ -300,7 +302,9 @@ class Box:
     async def _report(self, topic: str, lane: Lane) -> None:
         serial = self._truth.make(self.place, lane, numbered=False)
         device = f"{self.edge}/sensor-{self._chance.randint(1, 4)}"
-        await self._accept([Event(id=NO_ID, stamp=NO_STAMP, device=device, topic=topic, values={"serial": serial})], [serial])
+        await self._accept(
+            [Event(id=NO_ID, stamp=NO_STAMP, device=device, topic=topic, values={"serial": serial})], [serial]
+        )
 
     async def _report_readings(self, count: int) -> None:
         serials = [self._truth.make(self.place, Lane.T, numbered=False) for _ in range(count)]
@@ -335,7 +339,9 @@ class Box:
         intake = self._intake
         if intake is None:
             return
-        task = asyncio.get_running_loop().create_task(self._take(intake, terminal, draft, serial), name=f"take {serial}")
+        task = asyncio.get_running_loop().create_task(
+            self._take(intake, terminal, draft, serial), name=f"take {serial}"
+        )
         self._takes.add(task)
         task.add_done_callback(self._takes.discard)
 
@@ -350,6 +356,9 @@ class Box:
             terminal.wire.down(lambda: terminal.told(serial))
 
     # --- the observer
+
+    def _count_fork(self) -> None:
+        self.forks += 1
 
     def _look(self, store: WatchedStore, results: list[Appended] | None) -> None:
         """After a start or a fork (results absent) or an append: which rows are new on the card."""
@@ -379,6 +388,8 @@ class Box:
             return
         self.audits += 1
         self.depths, states = store.depths(), store.lane_states()
+        if self._intake is not None and self._intake.waiting > WAITING_MAX + GROUP_RECORDS:
+            raise Violation(f"{self.place}: {self._intake.waiting} records wait in intake")
         for lane, depth in self.depths.items():
             where = f"{self.place} lane {lane}"
             if depth.accepted != depth.acknowledged + depth.queued + sum(depth.dropped.values()) + depth.quarantined:

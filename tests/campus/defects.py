@@ -87,8 +87,8 @@ def _histories_are_not_compared() -> list[Patch]:
 
     return [
         mock.patch.object(Uplink, "_same_history", by_position),
-        mock.patch.object(LaneWindow, "chain_at", lambda self, through: None),
-        mock.patch.object(admission, "fork_reason", lambda hello, opening: ""),
+        mock.patch.object(LaneWindow, "chain_at", return_value=None),
+        mock.patch.object(admission, "fork_reason", return_value=""),
         mock.patch.object(Planner, "_take", on_any_chain),
     ]
 
@@ -144,11 +144,11 @@ def _fork_gives_new_ids() -> list[Patch]:
         with self._core.transaction() as draft:
             for lane in LANES:
                 chain = CHAIN_START
-                for key, body in self._core.connection.execute(
+                for key, old_body in self._core.connection.execute(
                     "SELECT key, body FROM record WHERE key > ? AND key < ? ORDER BY key",
                     (key_of(lane, 0), key_of(lane, 0) + (1 << 56)),
                 ).fetchall():
-                    record = msgspec.structs.replace(decode_record(body), id=self._core.random(16).hex())
+                    record = msgspec.structs.replace(decode_record(old_body), id=self._core.random(16).hex())
                     body = encode_record(record)
                     body_hash = record_hash(body)
                     chain = chain_next(chain, body_hash)
@@ -201,7 +201,9 @@ DEFECTS = (
         "lost",
         plan=lambda plan: replace(plan, limits=replace(plan.limits, retention_s=0, pressed_s=0, mark_interval_s=0)),
     ),
-    Defect("a restored campus is not believed", "restore", 10, "not at rest", _box_does_not_go_back_for_a_restored_campus),
+    Defect(
+        "a restored campus is not believed", "restore", 10, "not at rest", _box_does_not_go_back_for_a_restored_campus
+    ),
     Defect("a lost batch is never sent again", "kills", 10, "", _window_never_goes_back),
     Defect("the counters count numbers, not records", "disk", 10, "counted", _numbers_are_counted_instead_of_records),
 )

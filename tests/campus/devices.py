@@ -90,7 +90,7 @@ class Terminal:
                 continue
             if self._chance.happens(RESETS):
                 await self._reset()
-            # A number is only taken once its record was accepted; before that nobody could say which of the two is right.
+            # Before its first record was accepted, nobody could say which of two with one number is right.
             taken = self._last is not None and self._last[1] not in self._kept
             self._keep(self._clashing() if taken and self._chance.happens(0.003) else self._new())
 

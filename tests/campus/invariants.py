@@ -92,7 +92,11 @@ def what_was_given_up_is_accounted_for(truth: Truth, office: Office, box: Box) -
         return
     stood = {row.event_id for row in office.rows}
     for lane in LANES:
-        given = [ids for (edge, epoch, of, _), ids in truth.numbers.items() if (edge, epoch, of) == (box.edge, store.epoch, lane)]
+        given = [
+            ids
+            for (edge, epoch, of, _), ids in truth.numbers.items()
+            if (edge, epoch, of) == (box.edge, store.epoch, lane)
+        ]
         gone = sum(not ids & stood for ids in given)
         counted = sum(box.depths[lane].dropped.values())
         told = sum(_gap(row).count for row in office.rows if (row.edge, row.lane, row.kind) == (box.edge, lane, "gap"))

@@ -1,10 +1,10 @@
 """The broker and the lines to it: everything that can go wrong with a frame between a box and its campus.
 
 A box dials and gets a `Line`, which is the production uplink's Carrier. Frames are real bytes. A line has a delay and,
-if wanted, a bandwidth; frames on it may be lost, doubled, reordered, cut short, held back (a stalled connection: `unsent`
-is true and nothing moves) or end with the connection. The broker routes by topic, as MQTT does: what the campus says goes
-to whoever is subscribed for that box now, and a second client with the same id throws the first one out. It keeps
-nothing: a restart forgets all that is under way.
+if wanted, a bandwidth; frames on it may be lost, doubled, reordered, cut short, held back (a stalled connection:
+`unsent` is true and nothing moves) or end with the connection. The broker routes by topic, as MQTT does: what the
+campus says goes to whoever is subscribed for that box now, and a second client with the same id throws the first one
+out. It keeps nothing: a restart forgets all that is under way.
 """
 
 import asyncio

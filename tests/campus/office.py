@@ -269,7 +269,7 @@ class Office:
         assert admission is not None
         try:
             replies = await admission.receive(UpTopic(CAMPUS, edge, leaf), frame)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, it is a finding
             violation = Violation(f"admission raised {error!r} on a frame of {edge}")
             violation.__cause__ = error
             self._fail(violation)
@@ -281,7 +281,9 @@ class Office:
     # --- the observer
 
     async def look(self, ledger: Ledger) -> None:
-        """After a commit: the new rows."""
+        """After a commit: the new rows, and whether the desk has kept to its limit."""
+        if self.admission is not None and self.admission._group._pending_records > self._limits.pending_records:
+            self._fail(Violation(f"{self.admission._group._pending_records} records wait at the campus"))
         try:
             for row in await ledger.read(self._truth.seen_head, 100_000):
                 self._see(row)
@@ -317,4 +319,3 @@ class Office:
         truth.committed_through[key] = max(truth.committed_through.get(key, 0), mark.through)
         if mark.through > truth.assigned.get(key, 0):
             self._fail(Violation(f"{key} is marked {mark.through}, numbered are {truth.assigned.get(key, 0)}"))
-

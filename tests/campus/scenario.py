@@ -1,10 +1,10 @@
 """What breaks, how often, and in which combination: the cells that seeds are spread over.
 
-    kills      bad network, kills of boxes, broker and campus, power cuts in the middle of a commit, failing disks
-    rollback   and old images written over cards
-    restore    and the campus restored from a backup
-    disk       full disks, a quota that telemetry overruns, a slow campus
-    clone      a card copied into a second box that lives beside the first
+kills      bad network, kills of boxes, broker and campus, power cuts in the middle of a commit, failing disks
+rollback   and old images written over cards
+restore    and the campus restored from a backup
+disk       full disks, a quota that telemetry overruns, a slow campus
+clone      a card copied into a second box that lives beside the first
 """
 
 import asyncio
@@ -232,9 +232,7 @@ async def clones(world: World, chance: Chance) -> None:
 # --- cells ------------------------------------------------------------------------------------------------
 
 NETWORK: Final = (weather, broker_restarts, resets, stalls, partitions)
-COMMON: Final = (
-    *NETWORK, box_kills, power_cuts, disk_errors, campus_kills, ledger_errors, slow_campus, clock_steps
-)
+COMMON: Final = (*NETWORK, box_kills, power_cuts, disk_errors, campus_kills, ledger_errors, slow_campus, clock_steps)
 FAULTS: Final[dict[str, tuple[Breaker, ...]]] = {
     "kills": COMMON,
     "rollback": (*COMMON, rollbacks),
@@ -310,12 +308,13 @@ class FaultStorm(Storm):
                 broken.append(f"nobody noticed that {rollback.place} was rolled back")
         if self.cloned is not None and not any(edge == self.cloned.edge for edge, _ in world.truth.forked):
             broken.append(f"nobody noticed that {self.cloned.edge} lives twice")
-        for box in world.boxes:
-            if box.forks and box.edge not in world.truth.history_changed:
-                broken.append(f"{box.forks} forks of {box.place}, although nobody changed its history")
+        broken += [
+            f"{box.forks} forks of {box.place}, although nobody changed its history"
+            for box in world.boxes
+            if box.forks and box.edge not in world.truth.history_changed
+        ]
         return broken
 
 
 def storm_of(plan: Plan) -> FaultStorm:
     return FaultStorm(FAULTS[plan.cell])
-

@@ -1,6 +1,7 @@
 """The loop that everything else in this folder stands on."""
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_waiting_for_what_nobody_will_do_is_a_deadlock_that_names_the_waiter() -
 
 def test_a_program_that_never_ends_is_stopped_by_its_bound() -> None:
     async def spin() -> None:
-        while True:
+        for _ in itertools.count():
             await asyncio.sleep(0)
 
     with pytest.raises(Endless):
@@ -98,9 +99,12 @@ async def test_a_task_group_cancels_its_tasks_in_the_order_of_their_birth() -> N
         await asyncio.sleep(1)
         raise ConnectionError("down")
 
-    with pytest.raises(ExceptionGroup):
+    async def run_all() -> None:
         async with asyncio.TaskGroup() as group:
             for number in range(40):
                 group.create_task(wait(number))
             group.create_task(fail())
+
+    with pytest.raises(ExceptionGroup):
+        await run_all()
     assert ended == list(range(40))

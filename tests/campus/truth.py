@@ -8,6 +8,7 @@ the ledger what was committed until a backup is restored. A record whose last co
 with a card reader) is excused; one that production code forgot is not.
 """
 
+import asyncio
 from dataclasses import dataclass, field
 
 from tests.campus.trace import Trace
@@ -54,10 +55,11 @@ class Violation(AssertionError):
 class Truth:
     """See the module.
 
-    promised: serials whose makers were told "got it", and when. history_changed: edges whose cards were rolled back or
-    cloned. latest_state: event id of the newest state of each (edge, epoch, device). numbers, assigned: which records a
-    box gave which numbers, and the highest. committed_through: the highest mark a lane ever had at the campus. forked,
-    takeovers: alarms of the campus, also those that a restored backup has forgotten since.
+    promised: serials whose makers were told "got it", and when. committed_s: when each first stood in the ledger.
+    history_changed: edges whose cards were rolled back or cloned. latest_state: event id of the newest state of each
+    (edge, epoch, device). numbers, assigned: which records a box gave which numbers, and the highest.
+    committed_through: the highest mark a lane ever had at the campus. forked, takeovers: alarms of the campus, also
+    those that a restored backup has forgotten since.
     """
 
     trace: Trace
@@ -66,6 +68,7 @@ class Truth:
     latest_state: dict[tuple[str, str, str], str] = field(default_factory=dict)
     refused: int = 0
     promised: dict[int, float] = field(default_factory=dict)
+    committed_s: dict[int, float] = field(default_factory=dict)
     on_card: dict[str, set[int]] = field(default_factory=dict)
     in_ledger: dict[int, int] = field(default_factory=dict)
     excused: set[int] = field(default_factory=set)
@@ -114,6 +117,7 @@ class Truth:
         if serial not in self.made:
             raise Violation(f"position {position} holds record {serial}, which nobody made")
         self.in_ledger[serial] = position
+        self.committed_s.setdefault(serial, asyncio.get_running_loop().time())
 
     # --- people with card readers and backups
 

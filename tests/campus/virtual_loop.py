@@ -1,8 +1,8 @@
 """An asyncio loop on virtual time: when nothing is ready, the clock jumps to the next timer.
 
-Hours pass in seconds, and the same program always does the same thing in the same order. Production coroutines run on it
-unchanged. It has no sockets, no signals and no threads: whoever asks for one gets an error. When nothing is ready and no
-timer is set the program would hang for ever, which is reported as `Deadlock` with the tasks that wait.
+Hours pass in seconds, and the same program always does the same thing in the same order. Production coroutines run on
+it unchanged. It has no sockets, no signals and no threads: whoever asks for one gets an error. When nothing is ready
+and no timer is set the program would hang for ever, which is reported as `Deadlock` with the tasks that wait.
 """
 
 import asyncio
@@ -134,6 +134,7 @@ def run_virtual(main: Callable[[], Awaitable[T]], *, steps_max: int = STEPS_MAX)
         assert not loop.complaints, loop.complaints
         return result
     finally:
+        loop.steps_max = loop.steps + STEPS_MAX
         try:
             _end_all(loop)
             loop.run_until_complete(loop.shutdown_asyncgens())
@@ -150,6 +151,15 @@ def virtual(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
         run_virtual(lambda: test(*args, **kwargs))
 
     return run
+
+
+async def until(condition: Callable[[], object], *, within_s: float = 600, every_s: float = 0.01) -> None:
+    """Return when something has become true. Looking often costs nothing where time is virtual."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + within_s
+    while not condition():
+        assert loop.time() < until_s, f"not within {within_s} s"
+        await asyncio.sleep(every_s)
 
 
 async def _as_coroutine(awaitable: Awaitable[T]) -> T:

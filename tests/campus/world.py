@@ -8,6 +8,7 @@ the invariants are checked. Within one seed everything is the same every time, t
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 from unittest import mock
@@ -253,6 +254,21 @@ class World:
         }
 
 
+def run_scene(plan: Plan, play: Callable[[World], Awaitable[None]], *, seed: int = 0) -> None:
+    """A written course of events instead of a storm: campus and boxes are started, the rest is the scene's."""
+
+    async def main() -> None:
+        world = World(seed, plan)
+        await world.office.start()
+        for box in world.boxes:
+            box.start()
+        await play(world)
+        if world.broken:
+            raise world.broken[0]
+
+    run_virtual(main, steps_max=STEPS_MAX)
+
+
 class Storm:
     """What breaks; scenario.py has the real one."""
 
@@ -297,4 +313,3 @@ def run_world(seed: int, plan: Plan, storm: Storm, *, echo: bool = False) -> Out
     finally:
         logger.setLevel(level)
     return outcome
-
