@@ -40,13 +40,16 @@ def run(  # noqa: PLR0917  typer calls it with names
     zone: Annotated[str, typer.Option("--zone", help=_T("sim.cli.opt.zone"))] = "Asia/Shanghai",
     for_s: ForSeconds = None,
     journal: Annotated[Path | None, typer.Option("--journal", help=_T("sim.cli.opt.journal"))] = None,
+    log_level: Annotated[str, typer.Option("--log", help=_T("sim.cli.opt.log"))] = "INFO",
     lang: Language = None,
 ) -> None:
     """Run FaceSluice terminals."""
     from simulators.run import RunPlan, RunState, run_terminals
+    from wire.logs import configure_logging
     from wire.mqtt_link import BrokerAddress
 
     texts = Texts(lang)
+    configure_logging(log_level)
     plan = RunPlan(
         address=BrokerAddress(host=host, port=port, username=username, password=_password(password_file, texts)),
         device_ids=tuple(device_ids or (str(1_026_701 + index) for index in range(terminals))),

@@ -122,9 +122,8 @@ class School:
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         for swipe in self._trace:
-            wait_s = began_s + swipe.at_s - loop.time()
-            if wait_s > 0:
-                await asyncio.sleep(wait_s)
+            # Also when late: a trace that has to be caught up with must not keep the devices from speaking.
+            await asyncio.sleep(max(0.0, began_s + swipe.at_s - loop.time()))
             self.play(swipe)
 
     def play(self, swipe: Swipe) -> None:

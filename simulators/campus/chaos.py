@@ -63,7 +63,7 @@ class Chaos:
                 self._lines[fault.target].freeze()
                 self._mend_later(fault)
         self.done[fault.harm] += 1
-        log.debug("fault", extra={"harm": fault.harm, "target": fault.target, "lasts_s": round(fault.lasts_s, 1)})
+        log.info("fault", extra={"harm": fault.harm, "target": fault.target, "lasts_s": round(fault.lasts_s, 1)})
 
     def _mend_later(self, fault: Fault) -> None:
         if (timer := self._mending.pop(fault.target, None)) is not None:

@@ -1,10 +1,12 @@
 """`campus-sim demo`, from options to exit code."""
 
 import asyncio
+import logging
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,6 +25,7 @@ from simulators.campus.view import make_view
 from simulators.children import ChildFailedError, free_ports
 from simulators.journal import Produced
 from wire.i18n import Texts
+from wire.logs import configure_logging
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
@@ -91,6 +94,18 @@ def _attempt(options: DemoOptions, layout: Layout, console: Console, texts: Text
     return EXIT_OK if findings.good else EXIT_FAILED
 
 
+@contextmanager
+def _log_to(file: Path) -> Iterator[None]:
+    """Our own log lines go to a file beside those of the children, not across the table."""
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    with file.open("w", encoding="utf-8") as stream:
+        configure_logging("INFO", stream)
+        try:
+            yield
+        finally:
+            logging.basicConfig(handlers=[logging.NullHandler()], force=True)
+
+
 def _run(options: DemoOptions, layout: Layout, console: Console, texts: Texts) -> Findings:
     say = _sayer(console)
     say(texts("sim.demo.starting", broker=layout.flavour, terminals=len(list(layout.slots()))))
@@ -115,7 +130,8 @@ def _run(options: DemoOptions, layout: Layout, console: Console, texts: Texts) -
         except BaseExceptionGroup as group:
             raise _first(group) from group
 
-    return asyncio.run(main())
+    with _log_to(layout.log_folder / "demo.log"):
+        return asyncio.run(main())
 
 
 def _flavour(name: str | None, texts: Texts) -> Flavour:

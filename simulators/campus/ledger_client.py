@@ -32,14 +32,17 @@ async def wait_until_healthy(client: ApiClient, *, within_s: float) -> None:
 
 
 async def wait_until_live(client: ApiClient, edges: Iterable[str], *, within_s: float) -> None:
-    """Return once every box has said hello and was accepted. Raises TimeoutError, ApiError."""
+    """Return once every box has said hello and was accepted. Raises TimeoutError with their names, ApiError."""
     wanted = set(edges)
-    async with asyncio.timeout(within_s):
-        while wanted:
-            answer = await client.get("/api/v1/edges")
-            wanted -= {item["edge"] for item in answer["items"] if item["state"] == "live"}
-            if wanted:
-                await asyncio.sleep(RETRY_S / 2)
+    try:
+        async with asyncio.timeout(within_s):
+            while wanted:
+                answer = await client.get("/api/v1/edges")
+                wanted -= {item["edge"] for item in answer["items"] if item["state"] == "live"}
+                if wanted:
+                    await asyncio.sleep(RETRY_S / 2)
+    except TimeoutError:
+        raise TimeoutError(f"boxes that did not join: {', '.join(sorted(wanted))}") from None
 
 
 async def all_stored(client: ApiClient) -> list[Stored]:
@@ -65,7 +68,7 @@ async def follow(client: ApiClient, seen: Callable[[list[Stored]], None]) -> Non
                     if event.event == "message":
                         seen(list(stored_of(json.loads(event.data)["items"])))
         except (ApiUnreachableError, ApiError) as error:
-            log.debug("stream ended", extra={"cause": str(error), "position": last_id})
+            log.info("stream ended", extra={"cause": str(error), "position": last_id})
         await asyncio.sleep(RETRY_S)
 
 

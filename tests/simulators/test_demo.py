@@ -93,7 +93,7 @@ def wait_until_gone(folder: Path, within_s: float = 20.0) -> None:
 
 def test_a_school_day_arrives_once_and_no_picture_and_no_name_with_it(flavour: Flavour, tmp_path: Path) -> None:
     folder, report = tmp_path / "campus", tmp_path / "out.json"
-    options = ("--broker", flavour, "--for", "5", "--report", str(report), "--terminals", "10", "--seed", "4")
+    options = ("--broker", flavour, "--for", "5", "--report", str(report), "--terminals", "10", "--seed", "8")
     with demo(folder, *options) as process:
         output = read_until(process, "Result written")
     assert process.returncode == 0, output
@@ -102,6 +102,8 @@ def test_a_school_day_arrives_once_and_no_picture_and_no_name_with_it(flavour: F
     assert found["produced"] == found["stored"] > 20
     assert found["unheard"]["produced"] == found["unheard"]["stored"]
     assert found["latency_ms"]["count"] > 20
+    # One of the ten terminals sends garbage now and then, pictures and all; the boxes set it aside, redacted.
+    assert found["quarantined"] > 0
     assert found["versions"]["broker"].startswith(flavour)
     assert "\x1b" not in output
     assert living(folder) == []
@@ -114,7 +116,7 @@ def nothing_personal_at_rest(folder: Path) -> None:
     its way, the journal is the simulators'.
     """
     secrets = [CANARY.encode(), CANARY_BYTES, base64.b64encode(CANARY_BYTES)]
-    for person in make_people(4):
+    for person in make_people(8):
         numbers = (person.name, person.resident_no, person.phone, person.card, person.site_id)
         secrets += [number.encode() for number in numbers]
     searched = 0
@@ -144,14 +146,17 @@ def test_secrets_are_readable_by_their_owner_only_and_stand_in_no_settings_file(
             assert secret not in log.read_text()
 
 
-def test_ctrl_c_ends_everything_and_leaves_no_process_and_no_port(flavour: Flavour, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_everything_and_leaves_no_process_and_no_port(
+    flavour: Flavour, how: signal.Signals, tmp_path: Path
+) -> None:
     folder = tmp_path / "campus"
     with demo(folder, "--broker", flavour, "--terminals", "4") as process:
         read_until(process, "Ctrl-C ends it")
         ports = ports_of(folder)
         assert len(living(folder)) == 4
         assert len(open_ports(ports)) >= 3
-        process.send_signal(signal.SIGINT)
+        process.send_signal(how)
         read_until(process, "Interrupted")
         assert process.wait(20) == 130
     assert living(folder) == []
@@ -187,6 +192,7 @@ def test_a_campus_in_chaos_keeps_its_word(flavour: Flavour, tmp_path: Path) -> N
     assert (found["lost"], found["duplicated"]) == (0, 0)
     assert found["produced"] == found["stored"] > 100
     assert "†" in output
+    assert "harm=kill" in (folder / "log" / "demo.log").read_text()
     assert living(folder) == []
 
 
