@@ -102,7 +102,7 @@ class Supervisor:
             self.health.restarts += 1
             await asyncio.sleep(wait_s)
 
-    def _outage(self, now: float, cause: BaseException, *, wait_s: float | None = None) -> float:
+    def _outage(self, now: float, cause: object, *, wait_s: float | None = None) -> float:
         wait_s = self._chance() * self._bound_s if wait_s is None else wait_s
         self._bound_s = min(self._bound_s * 2, WAIT_S_MAX)
         self._attempts += 1
@@ -120,7 +120,10 @@ class Supervisor:
         self._bug_times.append(now)
         if len(self._bug_times) == BUGS_MAX and now - self._bug_times[0] < BUGS_WITHIN_S:
             self.health.state = State.PARKED
+            if self.health.down_since_s is None:
+                self.health.down_since_s = now
             log.error("part parked", extra={"part": self.health.name, "for_s": PARKED_S})
             self._bug_times.clear()
             return PARKED_S
-        return max(self._outage(now, cause), WAIT_S_MIN)
+        # Its text may hold what the part was working on, a person's number perhaps; its name never does.
+        return max(self._outage(now, type(cause).__name__), WAIT_S_MIN)

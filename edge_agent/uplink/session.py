@@ -102,7 +102,7 @@ class Uplink:
         self._turns = Turns()
         self._goodput = Goodput()
         self._credit = 0
-        self._heard_s = 0.0
+        self._hold_from_s = 0.0
         self._hello_due_s = 0.0
         self._hello_wait_s = HELLO_RESEND_S_MIN
 
@@ -181,7 +181,7 @@ class Uplink:
         for lane, mark in marks.items():
             self._windows[lane].start(mark.through, now)
             self._cursor_chain[lane] = self._acked_chain[lane] = bytes.fromhex(mark.chain)
-        self._credit, self._heard_s = welcome.credit, now
+        self._credit, self._hold_from_s = welcome.credit, now
         self._hello_wait_s = HELLO_RESEND_S_MIN
         self.open = True
         self._welcomed()
@@ -214,7 +214,7 @@ class Uplink:
             return
         now = asyncio.get_running_loop().time()
         window = self._windows[ack.lane]
-        self._credit, self._heard_s = ack.credit, now
+        self._credit, self._hold_from_s = ack.credit, now
         if ack.through <= window.acked:
             self._wake.tell()
             return
@@ -263,6 +263,9 @@ class Uplink:
             # At once when welcomed, so that the campus knows our counters; else by the clock, so that a campus that
             # forgot us asks for a hello.
             await self._accepted.wait(HEARTBEAT_INTERVAL_S)
+            if not self.open:
+                # A campus that is slow to welcome us would take it for a stranger's and have us begin again.
+                continue
             depths = await self._spool.depths()
             plain = Heartbeat(session=self.session, epoch=self.epoch, stamp=self._clock.stamp(), lanes=depths)
             carrier.send(Up.HEARTBEAT, codec.encode_heartbeat(self._decorate(plain)))
@@ -284,7 +287,7 @@ class Uplink:
                 await self._send_batch(carrier, self._windows[lane])
 
     def _ready(self, now: float) -> list[Lane]:
-        if self._credit <= 0 and now < self._heard_s + HOLD_PROBE_S:
+        if self._credit <= 0 and now < self._hold_from_s + HOLD_PROBE_S:
             return []
         budget = self._goodput.budget()
         used = sum(window.bytes_in_flight for lane, window in self._windows.items() if lane is not Lane.A)
@@ -300,7 +303,7 @@ class Uplink:
         times = [window.due_at() for window in self._windows.values()]
         times += [at for window in self._windows.values() if (at := window.ready_at()) is not None and at > now]
         if self._credit <= 0:
-            times.append(self._heard_s + HOLD_PROBE_S)
+            times.append(self._hold_from_s + HOLD_PROBE_S)
         waits = [at - now for at in times if at is not None]
         return max(min(waits), 0.001) if waits else None
 
@@ -336,6 +339,9 @@ class Uplink:
         carrier.send(lane, frame)
         window.sent(Flight(after + 1, rows[-1].through, len(frame), rows[-1].chain, now))
         self._cursor_chain[lane] = rows[-1].chain
+        if self._credit <= 0:
+            # That was the one that asks again; the next may go when this has had its time.
+            self._hold_from_s = now
         self._credit -= len(rows)
 
     def _frame(self, lane: Lane, after: int, before: bytes, rows: Sequence[Row]) -> bytes:
