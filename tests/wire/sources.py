@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -53,12 +53,22 @@ def _is_lookup(function: ast.expr) -> bool:
     return False
 
 
-def patterns() -> list[re.Pattern[str]]:
-    """The keys that f-strings make, as patterns whose group 1 is what is filled in."""
+def patterns(groups: Collection[str]) -> list[re.Pattern[str]]:
+    """The keys that f-strings make, as patterns with a group for each thing filled in. groups: first words of keys."""
     found = []
-    for _, call in lookups():
-        key = call.args[0]
-        if isinstance(key, ast.JoinedStr):
-            parts = [re.escape(part.value) if isinstance(part, ast.Constant) else "(.+)" for part in key.values]
-            found.append(re.compile("".join(map(str, parts))))
+    for module in modules().values():
+        for node in ast.walk(module):
+            if isinstance(node, ast.JoinedStr) and _opens_with(node, groups):
+                parts = [
+                    re.escape(str(part.value)) if isinstance(part, ast.Constant) else "(.+)" for part in node.values
+                ]
+                found.append(re.compile("".join(parts)))
     return found
+
+
+def _opens_with(text: ast.JoinedStr, groups: Collection[str]) -> bool:
+    match text.values:
+        case [ast.Constant(value=str(first)), *_]:
+            word, dot, rest = first.partition(".")
+            return bool(dot) and word in groups and re.fullmatch(r"[a-z_.]*", rest) is not None
+    return False
