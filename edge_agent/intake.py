@@ -93,13 +93,16 @@ class Intake:
         return await asyncio.shield(waiting.done)
 
     async def run(self) -> None:
-        """Commit groups until cancelled. An error of the outbox ends it: what cannot be stored must not be promised."""
+        """Commit groups until cancelled; `finish` then commits what still waits. An error of the outbox ends it for
+        everyone: what cannot be stored must not be promised.
+        """
         try:
             while True:
                 await self._company()
                 await self._commit(self._take())
-        finally:
+        except Exception:
             self._close()
+            raise
 
     async def finish(self) -> None:
         """Commit what is still waiting, then accept nothing more."""
