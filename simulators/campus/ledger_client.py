@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 
 PAGE: Final = 1000
 RETRY_S: Final = 0.2
+_DERIVED: Final = frozenset({"Device/State/Operating", "Device/State/Info", "Device/State/Clock"})
 
 
 async def wait_until_healthy(client: ApiClient, *, within_s: float) -> None:
@@ -73,9 +74,9 @@ async def follow(client: ApiClient, seen: Callable[[list[Stored]], None]) -> Non
 
 
 def stored_of(items: Iterable[dict[str, Any]]) -> Iterator[Stored]:
-    """The events among rows as the API shows them."""
+    """The events among rows as the API shows them; states that a box derives are nothing a device said."""
     for item in items:
-        if item["kind"] == "event":
+        if item["kind"] == "event" and item["topic"] not in _DERIVED:
             source = item.get("source")
             yield Stored(
                 event_id=item["event_id"],
