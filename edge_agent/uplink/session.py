@@ -123,7 +123,11 @@ class Uplink:
                 group.create_task(self._listen(carrier))
                 group.create_task(self._pump(carrier))
                 group.create_task(self._beat(carrier))
-        except* (OSError, UplinkRefusedError) as ended:
+        except ExceptionGroup as failed:
+            # Not `except*`: Python before 3.11.4, Debian 12's among them, would put what is raised there in a group.
+            ended, bugs = failed.split((OSError, UplinkRefusedError))
+            if ended is None or bugs is not None:
+                raise
             raise _first(ended) from None
         finally:
             self.open = False
