@@ -5,9 +5,8 @@ one, and a quote that is never closed is reported where it opens. `validate` bri
 and turns every pydantic error into a finding at its place.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeVar, get_args
@@ -16,15 +15,14 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from device_profiles.findings import Finding, Severity, holds_secret, in_order, is_secret, nearest
+from device_profiles import yaml_syntax
+from device_profiles.findings import Finding, Severity, in_order, is_secret, nearest
 
 FILE_BYTES_MAX: Final = 1024 * 1024
 DEPTH_MAX: Final = 32
 
-# What YAML counts as the end of a line, so that line numbers and excerpts agree.
-_LINE_END: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-# The parser quotes what stood in the file. Single signs and its own token names may stay, a value may not.
-_QUOTED: Final = re.compile(r"'([^']*)'")
+# Of a finding's params, those that may stand beside a secret: they are ours, not the file's.
+_OURS: Final = frozenset({"line", "limit", "expected", "tag", "pattern"})
 
 Loc = tuple[str | int, ...]
 M = TypeVar("M", bound=BaseModel)
@@ -40,6 +38,8 @@ class Source:
     keys: dict[Loc, tuple[int, int]] = field(default_factory=dict)
     values: dict[Loc, tuple[int, int]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    # Line, from 0: the column, from 0, from which on it is not shown.
+    _hidden: dict[int, int] = field(default_factory=dict)
 
     def finding(
         self,
@@ -49,33 +49,47 @@ class Source:
         at_key: bool = False,
         severity: Severity = Severity.ERROR,
         params: Mapping[str, object] = MappingProxyType({}),
+        place: tuple[int, int] | None = None,
     ) -> Finding:
         """A finding at a place of this file. params: for its text; an empty `nearest` is left out."""
-        line, column = self.where(loc, at_key=at_key)
+        line, column = place or self.where(loc, at_key=at_key)
+        told = {name: str(value) for name, value in params.items() if name != "nearest" or value}
+        if any(map(is_secret, loc[:-1])):
+            told = {name: value if name in _OURS else "…" for name, value in told.items() if name != "nearest"}
         return Finding(
             path=self.path,
             line=line,
             column=column,
             code=code,
-            params={name: str(value) for name, value in params.items() if name != "nearest" or value},
+            params=told,
             severity=severity,
             excerpt=self._excerpt(line),
         )
 
+    def hide(self, key: yaml.Node, value: yaml.Node) -> None:
+        """Show nothing of a value, whatever else stands in its lines."""
+        first, column = max((value.start_mark.line, value.start_mark.column), (key.end_mark.line, key.end_mark.column))
+        self._hide(first, column)
+        last, column = value.end_mark.line, value.end_mark.column
+        for line in range(first + 1, min(last + 1, len(self.lines))):
+            # A block ends where the next one begins.
+            if line < last or self.lines[line][:column].strip():
+                self._hide(line, yaml_syntax.depth_of(self.lines[line]))
+
+    def hide_alias(self, loc: Loc) -> None:
+        """Show no name of an anchor: it may stand beside a secret, and a password may begin with a star."""
+        line, _ = self.where(loc)
+        star = self.lines[line - 1].find("*")
+        if star >= 0:
+            self._hide(line - 1, star)
+
+    def _hide(self, line: int, column: int) -> None:
+        self._hidden[line] = min(column, self._hidden.get(line, column))
+
     def _excerpt(self, line: int) -> str:
-        """A line as it stands; without its text when it goes on with a secret that a line above opens."""
-        if line > len(self.lines):
-            return ""
-        text = self.lines[line - 1]
-        depth = _depth(text) + text.lstrip().startswith("- ")
-        for above in reversed(self.lines[: line - 1]):
-            if depth == 0:
-                break
-            if above.strip() and not above.lstrip().startswith("#") and _depth(above) < depth:
-                if holds_secret(above):
-                    return text[: _depth(text)] + "…"
-                depth = _depth(above)
-        return text
+        text = self.lines[line - 1] if line <= len(self.lines) else ""
+        hidden_from = self._hidden.get(line - 1)
+        return text if hidden_from is None else text[:hidden_from] + "…"
 
     def where(self, loc: Loc, *, at_key: bool = False) -> tuple[int, int]:
         """The place of the value at loc, or of its key; of the nearest parent when loc itself is not in the file."""
@@ -116,20 +130,22 @@ def load(path: Path) -> Source:
 def parse(path: Path, raw: bytes) -> Source:
     """As `load`, from bytes."""
     text = raw[: FILE_BYTES_MAX + 1].decode("utf-8", "replace")
-    source = Source(path, _LINE_END.split(text))
+    source = Source(path, yaml_syntax.LINE_END.split(text))
     if len(raw) > FILE_BYTES_MAX:
         source.findings.append(source.finding((), "file_too_large", params={"limit": FILE_BYTES_MAX}))
         return source
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        source.values[()] = _place(raw[: error.start].decode("utf-8"))
-        source.findings.append(source.finding((), "not_utf8"))
+        place = yaml_syntax.place(raw[: error.start].decode("utf-8"))
+        source.findings.append(_broken(source, place, "not_utf8"))
         return source
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
-        source.findings.append(_syntax(source, text, error))
+        line, column, problem = yaml_syntax.locate(text, error)
+        place = min(line, len(source.lines)), column
+        source.findings.append(_broken(source, place, "syntax", problem=problem))
         return source
     except RecursionError:
         source.findings.append(source.finding((), "too_deep", params={"limit": DEPTH_MAX}))
@@ -143,47 +159,18 @@ def parse(path: Path, raw: bytes) -> Source:
     return source
 
 
-def _depth(line: str) -> int:
-    return len(line) - len(line.lstrip())
+def _broken(source: Source, place: tuple[int, int], code: str, **params: str) -> Finding:
+    finding = source.finding((), code, params=params, place=place)
+    return replace(finding, excerpt=yaml_syntax.excerpt(source.lines, place[0]))
 
 
-def _place(before: str) -> tuple[int, int]:
-    """Line and column, from 1, of what follows this text."""
-    *ended, last = _LINE_END.split(before)
-    return len(ended) + 1, len(last) + 1
+def _start(node: yaml.Node) -> tuple[int, int]:
+    """Line and column from 1."""
+    return node.start_mark.line + 1, node.start_mark.column + 1
 
 
-def _syntax(source: Source, text: str, error: yaml.YAMLError) -> Finding:
-    problem = str(getattr(error, "problem", None) or error).splitlines()[0]
-    mark, context = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
-    opening = _quote_closed_too_late(text, mark) if mark is not None else None
-    # Quotes, brackets and keys that go over lines were forgotten where they open.
-    opened = re.search("quoted|flow|simple key", str(getattr(error, "context", None))) is not None
-    if context is not None and (mark is None or (opened and mark.line > context.line)):
-        mark = context
-    mark = opening or mark
-    if isinstance(error, yaml.reader.ReaderError):
-        source.values[()] = _place(text[: error.position])
-    elif mark is not None:
-        source.values[()] = (min(mark.line + 1, max(len(source.lines), 1)), mark.column + 1)
-    return source.finding((), "syntax", params={"problem": _QUOTED.sub(_unquoted, problem)})
-
-
-def _unquoted(quoted: re.Match[str]) -> str:
-    return quoted[0] if len(quoted[1]) == 1 or quoted[1].startswith("<") else "'…'"
-
-
-def _quote_closed_too_late(text: str, mark: yaml.Mark) -> yaml.Mark | None:
-    """Where a quoted text opens that swallowed lines up to the one where reading failed: its own end was forgotten."""
-    opening = None
-    try:
-        for token in yaml.scan(text, Loader=yaml.SafeLoader):
-            swallowed = token.end_mark.line > token.start_mark.line and token.end_mark.line == mark.line
-            if isinstance(token, yaml.ScalarToken) and token.style in {'"', "'"} and swallowed:
-                opening = token.start_mark
-    except yaml.YAMLError:
-        pass  # the one that brought us here
-    return opening
+# A scalar that its own tag or form makes unreadable; None is a value.
+_UNREADABLE: Final = object()
 
 
 _YAML_TAG: Final = "tag:yaml.org,2002:"
@@ -197,18 +184,18 @@ class _Builder:
         self._constructor = yaml.constructor.SafeConstructor()
 
     def build(self, node: yaml.Node, loc: Loc) -> Any:  # noqa: ANN401  foreign YAML
-        place = (node.start_mark.line + 1, node.start_mark.column + 1)
-        self._source.values[loc] = place
+        # A node met twice came through an alias and stands elsewhere; what is copied by reference cannot be pointed at.
+        if id(node) in self._seen:
+            self._source.hide_alias(loc)
+            self._find(loc, "alias")
+            return None
+        self._seen.add(id(node))
+        self._source.values[loc] = _start(node)
         if len(loc) > DEPTH_MAX:
             self._find(loc, "too_deep", limit=DEPTH_MAX)
             return None
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, loc)
-        # A node met twice came through an alias; settings that copy by reference cannot be pointed at.
-        if id(node) in self._seen:
-            self._find(loc, "alias")
-            return None
-        self._seen.add(id(node))
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*loc, index)) for index, item in enumerate(node.value)]
         return self._mapping(node, loc)
@@ -216,42 +203,39 @@ class _Builder:
     def _mapping(self, node: yaml.Node, loc: Loc) -> dict[Any, Any]:
         result: dict[Any, Any] = {}
         for key_node, value_node in node.value:
-            key = self._key(key_node, loc)
-            if key is None:
+            key = self._constructed(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+            if not isinstance(key, str | int | bool):
+                self._find(loc, "bad_key", place=_start(key_node))
                 continue
             inner = (*loc, key)
+            if is_secret(key):
+                self._source.hide(key_node, value_node)
             if key in result:
                 line, _ = self._source.keys[inner]
-                self._find_at(key_node, "duplicate_key", key=key, line=line)
+                self._find(inner, "duplicate_key", place=_start(key_node), key=key, line=line)
                 continue
-            self._source.keys[inner] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+            self._source.keys[inner] = _start(key_node)
             result[key] = self.build(value_node, inner)
         return result
 
-    def _key(self, node: yaml.Node, loc: Loc) -> str | int | bool | None:
-        key = self._scalar(node, loc) if isinstance(node, yaml.ScalarNode) else None
-        if not isinstance(key, str | int | bool):
-            self._find_at(node, "bad_key")
-            return None
-        return key
-
-    def _scalar(self, node: yaml.ScalarNode, loc: Loc) -> Any:  # noqa: ANN401
-        try:
-            return self._constructor.construct_object(node)
-        except (yaml.YAMLError, ValueError, LookupError, ArithmeticError, AttributeError):
-            # `!!int ""`, `!!bool maybe`: under an explicit tag PyYAML lets out whatever it stumbles over.
+    def _scalar(self, node: yaml.ScalarNode, loc: Loc) -> Any:  # noqa: ANN401  foreign YAML
+        value = self._constructed(node)
+        if value is _UNREADABLE:
             # A tag that YAML does not have may be anything, a secret that begins with `!` too.
             name = node.tag.removeprefix(_YAML_TAG)
             self._find(loc, "bad_scalar", tag=f"!!{name}" if name in _TAG_NAMES else "!…")
             return None
+        return value
 
-    def _find(self, loc: Loc, code: str, **params: str | int) -> None:
-        self._source.findings.append(self._source.finding(loc, code, params=params))
+    def _constructed(self, node: yaml.ScalarNode) -> Any:  # noqa: ANN401  foreign YAML
+        try:
+            return self._constructor.construct_object(node)
+        except (yaml.YAMLError, ValueError, LookupError, ArithmeticError, AttributeError):
+            # `!!int ""`, `!!bool maybe`: under an explicit tag PyYAML lets out whatever it stumbles over.
+            return _UNREADABLE
 
-    def _find_at(self, node: yaml.Node, code: str, **params: str | int) -> None:
-        mark: Loc = ("\0",)
-        self._source.values[mark] = (node.start_mark.line + 1, node.start_mark.column + 1)
-        self._find(mark, code, **params)
+    def _find(self, loc: Loc, code: str, *, place: tuple[int, int] | None = None, **params: str | int) -> None:
+        self._source.findings.append(self._source.finding(loc, code, params=params, place=place))
 
 
 # --- pydantic -----------------------------------------------------------------------------------------

@@ -111,10 +111,10 @@ def codes() -> set[str]:
     found = {code for code, _ in device_profiles.yaml_source._BOUNDS.values()} | {"broken_profile", "unknown_profile"}
     for module in modules().values():
         for node in ast.walk(module):
-            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in {"finding", "_find", "_find_at"}:
-                found |= {
-                    one.value for one in node.args[1:2] if isinstance(one, ast.Constant) and isinstance(one.value, str)
-                }
+            match node:
+                case ast.Call(func=ast.Attribute(attr="finding" | "_find") | ast.Name("_broken"), args=arguments):
+                    texts = [one.value for one in arguments if isinstance(one, ast.Constant)]
+                    found |= {text for text in texts if isinstance(text, str)}
     return found
 
 

@@ -90,6 +90,28 @@ def test_an_alias_is_not_followed() -> None:
     assert [finding.code for finding in source.findings] == ["alias"]
 
 
+def test_an_alias_is_told_where_it_stands() -> None:
+    source = parsed("a: &one b\nc: *one\nd: [1, *one]\n")
+    assert source.data == {"a": "b", "c": None, "d": [1, None]}
+    assert found(source.findings) == [("alias", 2, 1), ("alias", 3, 4)]
+
+
+def test_a_mistake_costs_one_look_at_one_line() -> None:
+    """A file may hold a mistake in each of its lines; looking back from every one would take hours."""
+    looked_at: list[object] = []
+
+    class Lines(list[str]):
+        def __getitem__(self, index: object) -> object:
+            looked_at.append(index)
+            return super().__getitem__(index)
+
+    source = parsed("x:\n  a: 1\n  b:\n    c: !own 1\n" + "    c: 1\n" * 100)
+    assert len(source.findings) == 101
+    source.lines = Lines(source.lines)
+    assert source.finding(("x", "b", "c"), "alias").excerpt == "    c: !own 1"
+    assert looked_at == [3]
+
+
 def test_aliases_do_not_explode() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)]
@@ -263,6 +285,18 @@ CANARY = "hunter2"
         "name: a\n - password: hunter2",
         "- password: hunter2\n  name: 1\n",
         "doors:\n  - password:\n      - hunter2\n    relay: 9\n",
+        # Below a secret everything is secret, keys too, however it is laid out.
+        "password:\n- a\n- !own hunter2\n",
+        "password:\n- hunter2: 1\n  hunter2: 2\n",
+        "password: {\na: 1,\nb: !own hunter2}\n",
+        "password: [\n!own hunter2\n, a]\n",
+        "password: [\na, hunter2 ]]\n",
+        "password: [\na: hunter2 ]]\n",
+        "password:\n- a\n- hunter2: [\n",
+        '"pass\\x77ord": !own hunter2\n',
+        "? password\n: !own hunter2\n",
+        "password:\n  b: a\n\n  # hunter2\n  !own c: 1\n",
+        "password: a\npassword:\n  - !own hunter2\n",
     ],
 )
 def test_no_secret_is_ever_printed(text: str) -> None:
@@ -270,6 +304,16 @@ def test_no_secret_is_ever_printed(text: str) -> None:
     _, findings = validate(source, House)
     assert findings
     assert CANARY not in everything_printed(findings)
+
+
+def test_what_stands_beside_a_secret_is_shown() -> None:
+    source = parsed("doors:\n  - password:\n      - a\n    relay: 1\n    relay: 2\nname: !own b\n")
+    assert [finding.excerpt for finding in source.findings] == ["    relay: 2", "name: !own b"]
+
+
+def test_what_stands_below_a_broken_files_secret_is_shown_when_it_is_a_key_of_its_own() -> None:
+    shown = [parsed(f"password: a\nuplink:\n  {line}\n").findings[0].excerpt for line in ("port: 1: 2", "port 1: 2: 3")]
+    assert shown == ["  port: 1: 2", "  …"]
 
 
 def test_a_file_that_only_names_where_a_secret_lies_is_shown() -> None:
