@@ -104,6 +104,14 @@ def test_alarms_and_money_take_everyone_with_them_at_once(topic: str) -> None:
 
 
 @virtual
+async def test_after_an_alarm_the_next_door_waits_for_company_again() -> None:
+    desk = Desk(Disk())
+    await desk.intake.accept([draft(ALARM)])
+    await desk.intake.accept([draft()])
+    assert desk.disk.started_s == [0.0, pytest.approx(GROUP_LINGER_S)]
+
+
+@virtual
 async def test_what_comes_during_a_commit_shares_the_next() -> None:
     desk = Desk(Disk(takes_s=0.5))
     first = asyncio.create_task(desk.intake.accept([draft(ALARM)]))
