@@ -201,7 +201,9 @@ class World:
                 continue
             # A GAP at the end of a lane holds no record, but the campus must hear of it all the same.
             states = box.store.lane_states()
-            waiting = {lane.value: state.last - state.acked for lane, state in states.items() if state.last > state.acked}
+            waiting = {
+                lane.value: state.last - state.acked for lane, state in states.items() if state.last > state.acked
+            }
             if waiting:
                 unrest.append(f"{box.place} still has {waiting}")
         return unrest
