@@ -7,7 +7,6 @@ the service, the demo and the tests:
     mosquitto.conf    from the settings; limits, persistence, listeners       0644
     <audience>.passwd name:$7$… for each listener's audience                  0640
     <audience>.acl    one block per user, nothing else is allowed             0640
-    data/             the broker's own state, rewritten every second          0750
 
 Every user has a list of grants of their own. There are no patterns with `%u` or `%c`: a client id is whatever a client
 says, and a pattern for boxes would hold for every other user, too.

@@ -71,7 +71,7 @@ class BrokerSettings:
 
     retained_allowed: our own parties neither use nor believe retained messages; a 3.1.1 device that retains its last
     will cannot connect while they are refused. packet_bytes_max: the largest is a face record with its picture.
-    queued_bytes_max: for one client that is away; the broker writes all of it to disk every second.
+    queued_bytes_max: for one client that is away, in memory.
     run_as: the user mosquitto becomes when root starts it; by default root's broker stays root's, as it could not read
     these files as anybody else.
     """
@@ -95,7 +95,6 @@ def render_configuration(settings: BrokerSettings, folder: Path) -> str:
     template = Template((files("aggregator.broker") / "mosquitto.conf.template").read_text(encoding="utf-8"))
     return template.substitute(
         campus=settings.campus,
-        data_folder=_line(folder / "data"),
         pid_file=_line(folder / "mosquitto.pid"),
         packet_bytes_max=settings.packet_bytes_max,
         queued_messages_max=settings.queued_messages_max,

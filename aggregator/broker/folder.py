@@ -44,7 +44,6 @@ class BrokerFolder:
     def install(self, settings: BrokerSettings) -> None:
         """Write the configuration, and the files of users that are there already. Raises OSError."""
         self.folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        (self.folder / "data").mkdir(mode=FOLDER_MODE, exist_ok=True)
         with self._locked():
             self._write_users(self._read())
             _replace(self.config_file, render_configuration(settings, self.folder), PUBLIC_MODE)
