@@ -39,6 +39,8 @@ def check_command(path: Path, *, strict: bool, as_json: bool, language: str | No
         report(path, loaded.findings, texts)
     if loaded.settings is None:
         return EXIT_SETTINGS
+    if not loaded.settings.identity_key_file.exists():
+        typer.echo(texts("check.not_enrolled"), err=True)
     return EXIT_FINDINGS if strict and loaded.findings else EXIT_OK
 
 

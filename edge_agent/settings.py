@@ -17,7 +17,7 @@ from device_profiles.model import DeviceProfile
 from device_profiles.protocols import StrictModel, protocol
 from device_profiles.yaml_source import load, validate
 from edge_agent.outbox import OutboxLimits
-from edge_agent.settings_check import cross_check, profile_folders
+from edge_agent.settings_check import BROKER_FILES, cross_check, profile_folders
 from wire.mqtt_link import BrokerAddress
 
 DAY_S: Final = 86_400
@@ -235,8 +235,7 @@ def _secret(path: Path) -> str:
 
 def _resolved(settings: EdgeSettings, base: Path) -> EdgeSettings:
     def broker(one: Broker) -> dict[str, object]:
-        files = ("password_file", "tls_ca", "tls_certificate", "tls_key")
-        return {name: base / path for name in files if (path := getattr(one, name)) is not None}
+        return {name: base / path for name in BROKER_FILES if (path := getattr(one, name)) is not None}
 
     channels = tuple(
         channel.model_copy(update={"transport": channel.transport.model_copy(update=broker(channel.transport))})

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import BaseModel, ValidationError
@@ -65,23 +66,51 @@ def _check_zone(source: Source, loc: Loc) -> Iterator[Finding]:
         yield source.finding(loc, "unknown_zone", params=params)
 
 
+# Keys of a broker's settings that name a file.
+BROKER_FILES: Final = ("password_file", "tls_ca", "tls_certificate", "tls_key")
+# What `campus-edge enrol` writes.
+_ENROLMENT: Final[tuple[Loc, ...]] = (
+    ("identity_key_file",),
+    ("campus_key_file",),
+    ("campus_public_key_file",),
+    ("uplink", "password_file"),
+)
+_PUBLIC: Final = frozenset({"campus_public_key_file", "tls_ca", "tls_certificate"})
+
+
 def _check_files(source: Source) -> Iterator[Finding]:
-    """A secret that others can read is worth a word; a missing one is the enrolment's business."""
-    locs: list[Loc] = [("campus_key_file",), ("identity_key_file",)]
+    """A file that is not there, and a secret that others can read, are worth a word: the box may be another one.
+
+    What enrolment writes is missed only when some of it is there: a box that has not joined yet is in order.
+    """
     brokers: list[Loc] = [("uplink",), *((*channel, "transport") for channel in _channels(source))]
-    locs += [(*broker, name) for broker in brokers for name in ("password_file", "tls_key")]
-    for loc in locs:
-        name = source.value_at(loc)
-        path = source.path.parent / name if isinstance(name, str) else None
-        if path is not None and _is_open(path):
-            yield source.finding(loc, "file_open", severity=Severity.WARNING, params={"path": path})
+    locs = [*_ENROLMENT[:-1], *((*broker, name) for broker in brokers for name in BROKER_FILES)]
+    named = {loc: source.value_at(loc) for loc in locs}
+    paths = {loc: source.path.parent / name for loc, name in named.items() if isinstance(name, str)}
+    modes = {path: _mode(path) for path in paths.values()}
+    from_enrolment = {paths[loc] for loc in _ENROLMENT if loc in paths}
+    joined = any(modes[path] is not None for path in from_enrolment)
+    told: set[tuple[Path, str]] = set()
+    for loc, path in paths.items():
+        mode, code = modes[path], ""
+        if mode is None and (joined or path not in from_enrolment):
+            code = "file_missing"
+        elif mode is not None and mode & 0o077 and loc[-1] not in _PUBLIC:
+            code = "file_open"
+        # One file may serve the uplink and several channels; what is wrong with it is one mistake.
+        if code and (path, code) not in told:
+            told.add((path, code))
+            yield source.finding(loc, code, severity=Severity.WARNING, params={"path": path})
 
 
-def _is_open(path: Path) -> bool:
+def _mode(path: Path) -> int | None:
+    """Permissions of a file, None when it is not there; 0 when we may not look."""
     try:
-        return path.stat().st_mode & 0o077 != 0
-    except (OSError, ValueError):
-        return False
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    except OSError:
+        return 0
 
 
 def _check_folders(source: Source) -> Iterator[Finding]:

@@ -20,6 +20,13 @@ def call(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
 
 
+def join(folder: Path) -> None:
+    """Put there what enrolment writes."""
+    (folder / "keys").mkdir()
+    for name in ("edge.key", "campus.key", "campus.pub", "broker.password"):
+        (folder / "keys" / name).touch(mode=0o600)
+
+
 @pytest.fixture(params=SAMPLES)
 def sample(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     assert call("init", tmp_path, "--sample", request.param).exit_code == 0
@@ -31,6 +38,13 @@ def test_what_init_writes_passes_check(sample: Path) -> None:
     loaded = read_settings(sample)
     assert loaded.settings is not None
     assert loaded.settings.data_dir.parent == sample.parent
+
+
+def test_a_box_that_has_not_joined_yet_is_told_how(sample: Path) -> None:
+    shown = call("check", "--config", sample, "--lang", "en")
+    assert "campus-edge enrol" in shown.stderr
+    join(sample.parent)
+    assert call("check", "--config", sample, "--strict", "--lang", "en").stderr == ""
 
 
 def test_a_sample_speaks_both_languages(sample: Path) -> None:
@@ -101,9 +115,8 @@ def test_json_has_the_shape_that_is_promised(sample: Path) -> None:
 
 
 def test_a_warning_fails_only_under_strict(sample: Path) -> None:
-    key = sample.parent / "keys" / "campus.key"
-    key.parent.mkdir()
-    key.write_text("ab" * 32, encoding="utf-8")
+    join(sample.parent)
+    key = sample.parent / "keys" / "broker.password"
     key.chmod(0o644)
     shown = call("check", "-c", sample, "--lang", "en")
     assert shown.exit_code == 0

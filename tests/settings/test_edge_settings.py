@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device_profiles.findings import Severity
+from device_profiles.findings import Finding, Severity
 from edge_agent.settings import EdgeSettings, Loaded, SecretError, read_secrets, read_settings
 from tests.profiles.odd import ODD, Place, places, replaced
 from tests.profiles.writing import write_profile
@@ -48,13 +48,18 @@ def changed(folder: Path, old: str, new: str) -> Loaded:
 
 def usable(path: Path) -> EdgeSettings:
     loaded = read_settings(path)
-    assert loaded.findings == []
+    assert errors(loaded) == []
     assert loaded.settings is not None
     return loaded.settings
 
 
+def errors(loaded: Loaded) -> list[Finding]:
+    """Without the warnings about files that this box of paper does not have."""
+    return [finding for finding in loaded.findings if finding.severity is Severity.ERROR]
+
+
 def codes(loaded: Loaded) -> list[str]:
-    return [finding.code for finding in loaded.findings]
+    return [finding.code for finding in errors(loaded)]
 
 
 # --- what is read -------------------------------------------------------------------------------------
@@ -92,7 +97,7 @@ def test_a_sites_own_profile_is_found(tmp_path: Path) -> None:
     write_profile(tmp_path / "own", "own-terminal")
     text = TEXT.replace("profile: facesluice-mqtt", "profile: own-terminal", 1) + "profile_folders: [own]\n"
     loaded = read_settings(write(tmp_path, text))
-    assert loaded.findings == []
+    assert errors(loaded) == []
     assert loaded.devices["terminals"][0].profile.name == "own-terminal"
 
 
@@ -131,7 +136,7 @@ def test_a_mistake_is_told_once_and_where_it_stands(
 ) -> None:
     loaded = changed(tmp_path, old, new)
     assert loaded.settings is None
-    assert [(finding.code, finding.line, finding.column) for finding in loaded.findings] == [(code, *place)]
+    assert [(finding.code, finding.line, finding.column) for finding in errors(loaded)] == [(code, *place)]
 
 
 def test_two_channels_of_one_name_are_told(tmp_path: Path) -> None:
@@ -156,7 +161,7 @@ def test_a_profile_of_another_protocol_does_not_fit_the_channel(
 
 
 def test_a_folder_of_profiles_that_is_not_there_is_told(tmp_path: Path) -> None:
-    (finding,) = read_settings(write(tmp_path, TEXT + "profile_folders: [absent]\n")).findings
+    (finding,) = errors(read_settings(write(tmp_path, TEXT + "profile_folders: [absent]\n")))
     assert (finding.code, finding.line, finding.column) == ("folder_missing", 17, 19)
 
 
@@ -170,20 +175,58 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def enrolled(folder: Path) -> EdgeSettings:
-    """A box whose secrets are there, readable by nobody else."""
-    text = TEXT.replace("/etc/campus/campus.pub", "keys/campus.pub")
+    """A box whose files are there, its secrets readable by nobody else."""
+    text = TEXT.replace("/etc/campus/campus.pub", "keys/campus.pub").replace("/tls/edge.key", "keys/tls.key")
     (folder / "keys").mkdir()
     for name, content in {
-        "campus.key": "ab" * 32,
-        "campus.pub": "cd" * 32,
-        "edge.key": "private",
-        "broker.password": "hunter2\n",
-        "terminals.password": "hunter3\n",
+        "keys/campus.key": "ab" * 32,
+        "keys/campus.pub": "cd" * 32,
+        "keys/edge.key": "private",
+        "keys/broker.password": "hunter2\n",
+        "keys/terminals.password": "hunter3\n",
+        "keys/tls.key": "private",
+        "ca.pem": "public",
     }.items():
-        path = folder / "keys" / name
+        path = folder / name
         path.touch(mode=0o600)
         path.write_text(content, encoding="utf-8")
     return usable(write(folder, text))
+
+
+def warnings(folder: Path) -> list[tuple[str, int]]:
+    loaded = read_settings(folder / "edge.yaml")
+    assert loaded.settings is not None
+    assert {finding.severity for finding in loaded.findings} <= {Severity.WARNING}
+    return [(finding.code, finding.line) for finding in loaded.findings]
+
+
+def test_files_in_order_are_not_told(tmp_path: Path) -> None:
+    enrolled(tmp_path)
+    for public in ("ca.pem", "keys/campus.pub"):
+        (tmp_path / public).chmod(0o644)
+    assert warnings(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("keys/edge.key", 6), ("keys/campus.key", 7), ("keys/campus.pub", 8), ("keys/broker.password", 9), ("ca.pem", 9),
+     ("keys/tls.key", 9), ("keys/terminals.password", 13)],
+)  # fmt: skip
+def test_a_file_that_run_would_miss_is_told_before(tmp_path: Path, name: str, line: int) -> None:
+    enrolled(tmp_path)
+    (tmp_path / name).unlink()
+    assert warnings(tmp_path) == [("file_missing", line)]
+
+
+def test_a_box_that_has_not_joined_yet_misses_only_what_enrolment_does_not_bring(tmp_path: Path) -> None:
+    enrolled(tmp_path)
+    for name in ("edge.key", "campus.key", "campus.pub", "broker.password", "terminals.password"):
+        (tmp_path / "keys" / name).unlink()
+    assert warnings(tmp_path) == [("file_missing", 13)]
+    # One account for devices and uplink: then enrolment brings it, too.
+    text = (tmp_path / "edge.yaml").read_text(encoding="utf-8")
+    write(tmp_path, text.replace("terminals.password", "broker.password"))
+    assert warnings(tmp_path) == []
 
 
 def test_secrets_come_from_their_files_and_print_as_nothing(tmp_path: Path) -> None:
@@ -224,14 +267,17 @@ def test_an_unusable_secret_names_its_file_and_never_what_it_holds(
 
 def test_a_secret_that_others_can_read_is_worth_a_warning(tmp_path: Path) -> None:
     enrolled(tmp_path)
-    (tmp_path / "keys" / "campus.key").chmod(0o644)
-    (tmp_path / "keys" / "terminals.password").chmod(0o640)
-    loaded = read_settings(tmp_path / "edge.yaml")
-    assert loaded.settings is not None
-    assert [(finding.code, finding.severity, finding.line) for finding in loaded.findings] == [
-        ("file_open", Severity.WARNING, 7),
-        ("file_open", Severity.WARNING, 13),
-    ]
+    for name, mode in (("campus.key", 0o644), ("tls.key", 0o604), ("terminals.password", 0o640)):
+        (tmp_path / "keys" / name).chmod(mode)
+    assert warnings(tmp_path) == [("file_open", 7), ("file_open", 9), ("file_open", 13)]
+
+
+def test_a_key_is_a_secret_also_when_it_stands_with_its_certificate(tmp_path: Path) -> None:
+    enrolled(tmp_path)
+    text = (tmp_path / "edge.yaml").read_text(encoding="utf-8")
+    write(tmp_path, text.replace("tls_ca: ca.pem, ", "tls_certificate: keys/tls.key, "))
+    (tmp_path / "keys" / "tls.key").chmod(0o644)
+    assert warnings(tmp_path) == [("file_open", 9)]
 
 
 def test_a_password_in_the_settings_is_refused_and_not_shown(tmp_path: Path) -> None:
