@@ -7,6 +7,7 @@ what readers made and can be deleted at any time. `run.json` says where a runnin
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -15,7 +16,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -36,6 +37,7 @@ from aggregator.settings import AggregatorSettings
 from aggregator.silence import SilenceWatch
 from aggregator.storage import Database
 from wire.clock import utc_text
+from wire.mqtt_link import LinkError, LinkRefused, MqttLink
 from wire.records import Record
 from wire.system_clock import SystemClock
 
@@ -45,6 +47,7 @@ RUN_FILE: Final = "run.json"
 LEDGER_FILE: Final = "ledger.sqlite"
 OFFICE_FILE: Final = "office.sqlite"
 VIEWS_FILE: Final = "views.sqlite"
+ENTER_WITHIN_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +97,25 @@ async def open_parts(settings: AggregatorSettings) -> AsyncIterator[Parts]:
                 broker=_broker_access(settings),
                 clock=clock,
                 random=os.urandom,
+                entered=lambda user, password: _entered(settings, user, password),
             ),
             registry=Registry(ledger, views_db),
         )
+
+
+async def _entered(settings: AggregatorSettings, user: str, password: str) -> None:
+    """Return when the broker lets a new user in; after ENTER_WITHIN_S, or if it cannot be asked, all the same."""
+    address = replace(settings.broker.address(password), username=user)
+    with contextlib.suppress(TimeoutError, LinkError):
+        async with asyncio.timeout(ENTER_WITHIN_S):
+            while True:
+                try:
+                    link = await MqttLink.connect(address, lambda _message: None, client_id=f"enrol-{user}")
+                except LinkRefused:
+                    await asyncio.sleep(0.05)
+                    continue
+                await link.close()
+                return
 
 
 def _broker_access(settings: AggregatorSettings) -> BrokerAccess:

@@ -6,7 +6,7 @@ made on the box and never leaves it. The answer carries the broker's credentials
 
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -54,6 +54,10 @@ class Answer:
     public_key: str
 
 
+async def _at_once(_user: str, _password: str) -> None:
+    pass
+
+
 class Enrolment:
     """See the module. Tables live in the office's database."""
 
@@ -67,8 +71,11 @@ class Enrolment:
         broker: BrokerAccess,
         clock: Clock,
         random: Callable[[int], bytes],
+        entered: Callable[[str, str], Awaitable[None]] = _at_once,
     ) -> None:
-        """public_key: the campus' signing key, hex, by which boxes know a welcome."""
+        """public_key: the campus' signing key, hex, by which boxes know a welcome. entered: returns once the broker
+        lets a user in with a password, or when it is no use to wait.
+        """
         self._db = db
         self._campus = campus
         self._campus_key = campus_key
@@ -76,6 +83,7 @@ class Enrolment:
         self._broker = broker
         self._clock = clock
         self._random = random
+        self._entered = entered
 
     async def issue(self, edge: str, *, valid_h: int = VALID_H_MAX) -> str:
         """A one-time token for box `edge`, shown only here. Raises ValueError for a bad name or duration."""
@@ -126,7 +134,7 @@ class Enrolment:
             campus=self._campus,
             broker=self._broker,
             username=edge,
-            broker_password=self._let_into_broker(edge),
+            broker_password=await self._let_into_broker(edge),
             campus_key=self._campus_key,
             public_key=self._public_key,
         )
@@ -150,14 +158,17 @@ class Enrolment:
             self._broker.folder.reload()
         return bool(done)
 
-    def _let_into_broker(self, edge: str) -> str:
+    async def _let_into_broker(self, edge: str) -> str:
         folder = self._broker.folder
         if folder is None:
             return ""
         password = new_password(self._random)
         hashed = password_hash(password, self._random)
         folder.put(edge_user(self._campus, edge, hashed, terminal_prefixes=self._broker.terminal_prefixes))
-        if not folder.reload():
+        if folder.reload():
+            # The broker reads its files when it next wakes; a box that came first would be refused, and wait a minute.
+            await self._entered(edge, password)
+        else:
             log.warning("broker not told of a new box; reload it", extra={"edge": edge, "folder": str(folder.folder)})
         return password
 
