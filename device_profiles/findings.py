@@ -6,6 +6,9 @@ the file gives one finding, and all of them come out in one run, in the order of
     edge.yaml:14:11: error[unknown_key] …
        14 |     adress: {device_id: "1026701"}
           |     ^
+
+A code never changes its meaning, nor do the names of its params: programs that read `--json` rely on them. Texts may
+change at any time.
 """
 
 import difflib
@@ -30,6 +33,17 @@ class Severity(StrEnum):
 _SENSITIVE: Final = r"[\w-]*(?:pass(?:word|wd|phrase)?|passwort|pwd|psk|pin|secret|token|key|credential)"
 _SENSITIVE_KEY: Final = re.compile(_SENSITIVE, re.IGNORECASE)
 _SENSITIVE_LINE: Final = re.compile(rf"((?<![\w-]){_SENSITIVE}[\"']?\s*:\s*)\S.*$", re.IGNORECASE)
+
+
+# What a pattern asks for, in words: `finding.pattern_<word>`.
+FORMS: Final[Mapping[str, str]] = {
+    r"^[a-z0-9][a-z0-9-]{0,62}$": "name",
+    r"^[a-z][a-z0-9]*(?:-[a-z0-9]+)*$": "name",
+    r"^[a-z][a-z0-9]*(?:_[a-z0-9]+)*$": "snake",
+    r"^[A-Za-z][A-Za-z0-9]*$": "word",
+    r"^[A-Za-z0-9_-]{1,64}$": "id",
+    r"^[^#+\s/][^#+\s]*$": "topic",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +71,8 @@ class Finding:
         params = {name: value for name, value in self.params.items() if name != "nearest"}
         if self.code == "wrong_type":
             params["expected"] = texts(f"finding.type_{params['expected']}")
+        if self.code == "pattern" and params["pattern"] in FORMS:
+            params["pattern"] = texts(f"finding.pattern_{FORMS[params['pattern']]}")
         message = texts(f"finding.{self.code}", **params)
         nearest = self.params.get("nearest")
         return message + (texts("finding.nearest", nearest=nearest) if nearest else "")
@@ -90,9 +106,16 @@ def holds_secret(line: str) -> bool:
 
 
 def nearest(wrong: str, known: Iterable[str]) -> str:
-    """The known name most like a wrong one, or "" when none is near."""
-    close = difflib.get_close_matches(wrong, list(known), n=1, cutoff=0.55)
-    return close[0] if close else ""
+    """The known name most like a wrong one, in upper or lower case, or "" when none is near."""
+    names = {name.casefold(): name for name in known}
+    close = difflib.get_close_matches(wrong.casefold(), names, n=1, cutoff=0.6)
+    return names[close[0]] if close else ""
+
+
+def is_slip(wrong: str, right: str) -> bool:
+    """Whether wrong is surely meant to be right: a letter lost, added, changed or swapped, an ending left out."""
+    # `prot` for `port` has 0.75; `producer` is as near to `source` as 0.57, which is a guess worth a hint and no more.
+    return difflib.SequenceMatcher(None, wrong.casefold(), right.casefold()).ratio() >= 0.7
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:

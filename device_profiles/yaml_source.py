@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from device_profiles import yaml_syntax
-from device_profiles.findings import Finding, Severity, in_order, is_secret, nearest
+from device_profiles.findings import Finding, Severity, in_order, is_secret, is_slip, nearest
 
 FILE_BYTES_MAX: Final = 1024 * 1024
 DEPTH_MAX: Final = 32
@@ -289,7 +289,7 @@ def from_pydantic(source: Source, model: type[BaseModel], error: ValidationError
     all_details = [one for one in error.errors(include_url=False, include_input=True) if not _only_lost_items(one)]
     findings = [_one(source, model, details, base) for details in all_details]
     parents = [details["loc"][:-1] for details in all_details]
-    mistyped = {(parent, finding.params.get("nearest")) for parent, finding in zip(parents, findings, strict=True)}
+    mistyped = {(parent, _slip(finding)) for parent, finding in zip(parents, findings, strict=True)}
     for parent, finding in zip(parents, findings, strict=True):
         missing = finding.params["key"] if finding.code == "missing_key" else ""
         # `prot` for `port` is one mistake: an unknown key, whose place is also where the right one is missing.
@@ -297,6 +297,12 @@ def from_pydantic(source: Source, model: type[BaseModel], error: ValidationError
             # The members of a union each say what they would have liked; the first stands for all.
             found.setdefault((finding.line, finding.column, missing), finding)
     return list(found.values())
+
+
+def _slip(finding: Finding) -> str | None:
+    """The key that an unknown one was surely meant to be."""
+    key, near = finding.params.get("key", ""), finding.params.get("nearest", "")
+    return near if finding.code == "unknown_key" and is_slip(key, near) else None
 
 
 def _only_lost_items(details: ErrorDetails) -> bool:

@@ -7,9 +7,14 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 import device_profiles.yaml_source
+from aggregator.settings import AggregatorSettings
+from device_profiles.findings import FORMS
 from device_profiles.model import DeviceProfile, read_profile
+from device_profiles.protocols import protocol, protocol_names
+from edge_agent.settings import EdgeSettings
 from tests.profiles.odd import ODD, Place, places, replaced
 from tests.profiles.writing import WHOLE, write, write_whole
 from tests.wire.sources import modules
@@ -133,9 +138,27 @@ def test_every_finding_has_a_text_in_both_languages() -> None:
 
 
 def test_every_text_of_a_finding_belongs_to_one() -> None:
-    others = {"error", "warning", "nearest"} | {f"type_{name}" for name in device_profiles.yaml_source._TYPES.values()}
+    others = {"error", "warning", "nearest"} | {f"pattern_{word}" for word in FORMS.values()}
+    others |= {f"type_{name}" for name in device_profiles.yaml_source._TYPES.values()}
     texts = {key.removeprefix("finding.") for key in catalog("en") if key.startswith("finding.")}
     assert texts - others == codes()
+
+
+def patterns(schema: object) -> set[str]:
+    if isinstance(schema, dict):
+        own = {schema["pattern"]} if isinstance(schema.get("pattern"), str) else set()
+        return own.union(*map(patterns, schema.values()))
+    return set().union(*map(patterns, schema)) if isinstance(schema, list) else set()
+
+
+@pytest.mark.parametrize("model", [DeviceProfile, EdgeSettings, AggregatorSettings])
+def test_every_pattern_is_told_in_words(model: type[BaseModel]) -> None:
+    found = patterns(model.model_json_schema())
+    assert found
+    assert found <= FORMS.keys()
+    for name in protocol_names():
+        for part in (protocol(name).address, protocol(name).attributes):
+            assert patterns(part.model_json_schema()) <= FORMS.keys()
 
 
 # --- anything -----------------------------------------------------------------------------------------

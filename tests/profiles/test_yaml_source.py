@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
-from device_profiles.findings import Finding
+from device_profiles.findings import Finding, nearest
 from device_profiles.protocols import StrictModel
 from device_profiles.yaml_source import DEPTH_MAX, FILE_BYTES_MAX, Source, load, parse, validate
 from wire.i18n import LANGUAGES, Texts
@@ -231,6 +231,20 @@ def test_a_mistyped_key_is_one_mistake() -> None:
         ("unknown_key", "name"),
         ("unknown_key", "relay"),
     ]
+
+
+def test_a_key_that_is_only_somewhat_like_a_missing_one_is_a_mistake_of_its_own() -> None:
+    """`nickname` is a guess worth a hint; who only deletes it would learn of the missing `name` a run later."""
+    _, findings = validate(parsed("nickname: a\n"), House)
+    assert [(finding.code, finding.params.get("nearest")) for finding in findings] == [
+        ("missing_key", None),
+        ("unknown_key", "name"),
+    ]
+
+
+@pytest.mark.parametrize(("wrong", "right"), [("NAME", "name"), ("pasword", "password"), ("zzz", ""), ("", "")])
+def test_the_nearest_name_is_near(wrong: str, right: str) -> None:
+    assert nearest(wrong, ["name", "password", "kind"]) == right
 
 
 def test_an_item_with_a_mistake_is_still_an_item() -> None:
