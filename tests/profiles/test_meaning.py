@@ -6,7 +6,7 @@ import pytest
 
 from device_profiles.findings import Finding
 from device_profiles.meaning import resource_type
-from device_profiles.model import read_profile
+from device_profiles.model import ITEMS_MAX, read_profile
 from device_profiles.protocols import CODE, MEASURE, TEXT, TRUTH, WHOLE, FieldType, protocol, protocol_names
 from device_profiles.vocabulary import REASONS, STATES
 from edge_agent.codecs import mqtt_codec
@@ -221,6 +221,18 @@ def test_a_mapping_behind_one_that_takes_all_of_its_messages_is_told(tmp_path: P
 )
 def test_a_mapping_that_still_gets_some_is_not_told(tmp_path: Path, whens: tuple[str, str]) -> None:
     assert found(tmp_path, mappings(*whens)) == []
+
+
+def test_a_truth_value_is_not_the_number_that_python_takes_it_for(tmp_path: Path) -> None:
+    findings = found(tmp_path, mappings("{verify_status: 1}", "{verify_status: yes}"))
+    assert [finding.code for finding in findings] == ["never_holds"]
+
+
+def test_more_mappings_than_any_device_has_are_refused_and_not_all_looked_at(tmp_path: Path) -> None:
+    lines = "  - {source: rec_push, topic: none}\n" * (ITEMS_MAX + 1)
+    codes = [finding.code for finding in found(tmp_path, f"event_mappings:\n{lines}")]
+    assert codes.count("too_many") == 1
+    assert codes.count("unknown_topic") == ITEMS_MAX
 
 
 def test_a_mapping_of_another_message_hides_nothing(tmp_path: Path) -> None:

@@ -321,8 +321,8 @@ def test_no_secret_is_ever_printed(text: str) -> None:
 
 
 def test_what_stands_beside_a_secret_is_shown() -> None:
-    source = parsed("doors:\n  - password:\n      - a\n    relay: 1\n    relay: 2\nname: !own b\n")
-    assert [finding.excerpt for finding in source.findings] == ["    relay: 2", "name: !own b"]
+    source = parsed("doors:\n  - password:\n      - a\n    relay: !own 1\n    relay: 2\nname: !own b\n")
+    assert [finding.excerpt for finding in source.findings] == ["    relay: !own 1", "    relay: 2", "name: !own b"]
 
 
 def test_what_stands_below_a_broken_files_secret_is_shown_when_it_is_a_key_of_its_own() -> None:
