@@ -19,9 +19,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -29,71 +27,13 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from wire.mqtt_broker import BrokerAddress, ClientTls, LinkError, LinkRefused, Message
 
-class LinkError(OSError):
-    """The broker could not be reached, refused us, or went away. The text names broker and cause."""
-
-
-class LinkRefused(LinkError):
-    """The broker answered and said no (bad password, not authorised). Trying at once again is pointless."""
-
-
-class Message(NamedTuple):
-    """One message from the broker. token goes back to `MqttLink.ack`."""
-
-    topic: str
-    payload: bytes
-    qos: int
-    retain: bool
-    token: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrokerAddress:
-    """Where a broker is and how to enter. The password never appears in repr."""
-
-    host: str = "127.0.0.1"
-    port: int = 1883
-    username: str = ""
-    password: str = field(default="", repr=False)
-    tls_ca: Path | None = None
-    tls_certificate: Path | None = None
-    tls_key: Path | None = None
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+__all__ = ["BrokerAddress", "LinkError", "LinkRefused", "Message", "MqttLink"]
 
 
 MISC_INTERVAL_S: Final = 1.0
 _OUT_OF_WINDOW: Final = 1000
-
-
-class _Tls(ssl.SSLContext):
-    """TLS 1.2 or later, the broker's name and certificate checked. Remembers its last socket, because paho forgets one
-    whose handshake failed without closing it.
-    """
-
-    last: ssl.SSLSocket | None = None
-
-    @classmethod
-    def to(cls, address: BrokerAddress, authority: Path) -> "_Tls":
-        """Raises LinkError for a file that cannot be used."""
-        context = cls(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        path = authority
-        try:
-            context.load_verify_locations(authority)
-            if address.tls_certificate is not None:
-                path = address.tls_certificate
-                context.load_cert_chain(address.tls_certificate, address.tls_key)
-        except OSError as error:
-            raise LinkError(f"MQTT broker {address}: {path} or its key: {error.strerror or error}") from error
-        return context
-
-    def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:  # noqa: ANN401  passed on as it is
-        """See ssl.SSLContext."""
-        self.last = super().wrap_socket(*args, **kwargs)
-        return self.last
 
 
 class MqttLink:
@@ -153,7 +93,7 @@ class MqttLink:
         client.max_inflight_messages_set(_OUT_OF_WINDOW)
         if address.username:
             client.username_pw_set(address.username, address.password)
-        tls = None if address.tls_ca is None else _Tls.to(address, address.tls_ca)
+        tls = None if address.tls_ca is None else ClientTls.to(address, address.tls_ca)
         if tls is not None:
             client.tls_set_context(tls)
         if will is not None:
