@@ -99,7 +99,7 @@ class Terminal:
         self._truth.trace.say(self.name, "reset")
         self._kept.clear()
         self._sent_s.clear()
-        self._number = 0
+        self._number, self._last = 0, None
         await asyncio.sleep(5)
 
     def _new(self) -> tuple[Event, int]:

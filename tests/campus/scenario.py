@@ -170,11 +170,11 @@ async def rollbacks(world: World, chance: Chance) -> None:
     while True:
         box = chance.choice([box for box in world.boxes if not box.retired])
         image, serials = box.card.image(), set(world.truth.on_card.get(box.place, ()))
-        await asyncio.sleep(chance.uniform(5, 50))
+        await asyncio.sleep(chance.uniform(5, 40))
         if box.card.never_used(image):
             continue
         await roll_back(world, box, image, serials, chance.choice((0.05, 1, 20)))
-        await asyncio.sleep(chance.pause_s(50))
+        await asyncio.sleep(chance.pause_s(20))
 
 
 async def roll_back(world: World, box: Box, image: bytes, serials: set[int], back_after_s: float) -> bool:
