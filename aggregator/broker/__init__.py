@@ -4,7 +4,7 @@ A broker is a wire between boxes, terminals and the campus. This package makes t
 the service, the demo and the tests:
 
     users.json        the truth: name, role, password hash, grants            0640
-    mosquitto.conf    from the settings; limits, persistence, listeners       0644
+    mosquitto.conf    from the settings; limits and listeners                 0644
     <audience>.passwd name:$7$… for each listener's audience                  0640
     <audience>.acl    one block per user, nothing else is allowed             0640
 
