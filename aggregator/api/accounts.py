@@ -14,6 +14,8 @@ from wire.clock import utc_text
 router = APIRouter(tags=["accounts"])
 
 UserName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]
+CampusName = Annotated[str, Field(pattern=r"^(\*|[a-z0-9][a-z0-9-]{0,62})$")]
+Campuses = Annotated[list[CampusName], Field(min_length=1, max_length=256)]
 Password = Annotated[str, Field(min_length=10, max_length=256)]
 INT64_MAX: Final = 2**63 - 1
 
@@ -42,7 +44,7 @@ class NewUser(_Body):
     name: UserName
     password: Password
     roles: Annotated[list[Role], Field(min_length=1)]
-    campuses: list[str] = Field(default_factory=lambda: ["*"])
+    campuses: Campuses = Field(default_factory=lambda: ["*"])
 
 
 class NewToken(_Body):
@@ -50,7 +52,7 @@ class NewToken(_Body):
 
     name: UserName
     roles: Annotated[list[Role], Field(min_length=1)]
-    campuses: list[str] = Field(default_factory=lambda: ["*"])
+    campuses: Campuses = Field(default_factory=lambda: ["*"])
     valid_days: Annotated[int, Field(ge=1, le=3650)] = 365
 
 

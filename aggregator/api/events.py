@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from typing import Annotated, Final
 
 import msgspec
@@ -19,6 +20,9 @@ router = APIRouter(tags=["events"])
 
 READERS: Final = (Role.GUARD, Role.LEAD, Role.TEACHER, Role.ATTENDANCE, Role.OPS, Role.DISTRICT, Role.ADMIN)
 PAGE_MAX: Final = 1000
+INT64_MAX: Final = 2**63 - 1
+_EVENT_ID: Final = re.compile("[0-9a-f]{32}")
+_CURSOR: Final = re.compile("p([0-9]{1,19})")
 
 Text = Annotated[str | None, Query(max_length=128)]
 
@@ -63,7 +67,7 @@ async def events(  # noqa: PLR0917  query parameters are given by name
 @router.get("/events/{event_id}")
 async def event(event_id: str, campus: CampusOf, principal: Annotated[Principal, require(*READERS)]) -> Response:
     """One record by its permanent id."""
-    row = await campus.ledger.event(event_id)
+    row = await campus.ledger.event(event_id) if _EVENT_ID.fullmatch(event_id) else None
     if row is None:
         raise Problem(404, "unknown_event", {"event_id": event_id[:64]})
     return Response(encode_row(row, people=principal.sees_people), media_type="application/json")
@@ -74,9 +78,11 @@ def _moment(name: str, text: str | None) -> int | None:
         return None
     try:
         # A plus sign that nobody escaped arrives as a blank.
-        return parse_utc(text.replace(" ", "+"))
+        moment_ns = parse_utc(text.replace(" ", "+"))
     except ValueError:
         raise Problem(422, "bad_time", {"parameter": name, "expected": "2026-09-01T07:55:10Z"}) from None
+    # RFC 3339 reaches from year 1 to 9999, a column of nanoseconds from 1677 to 2262.
+    return min(max(moment_ns, -INT64_MAX), INT64_MAX)
 
 
 def _cursor(position: int) -> str:
@@ -87,7 +93,10 @@ def _position(cursor: str | None) -> int | None:
     if cursor is None:
         return None
     try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
-        return int(text.removeprefix("p"))
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
     except (binascii.Error, ValueError):
-        raise Problem(422, "bad_cursor") from None
+        text = ""
+    match = _CURSOR.fullmatch(text)
+    if match is None or int(match[1]) >= INT64_MAX:
+        raise Problem(422, "bad_cursor")
+    return int(match[1])

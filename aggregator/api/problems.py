@@ -3,7 +3,6 @@
 Nothing of the inside (paths, queries, tracebacks) leaves in an answer.
 """
 
-import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -12,8 +11,6 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-
-log = logging.getLogger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
 _CODES: Final = {400: "bad_request", 401: "not_signed_in", 403: "not_allowed", 404: "not_found", 405: "bad_method"}
@@ -45,7 +42,7 @@ class Problem(Exception):
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of this application a problem."""
+    """Make every error that a route raises on purpose a problem; see envelope for the others."""
 
     async def problem(_request: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)  # noqa: S101  registered for this type only
@@ -62,11 +59,6 @@ def install(app: FastAPI) -> None:
         findings = [{"at": [str(part) for part in item["loc"]], "kind": item["type"]} for item in error.errors()]
         return Problem(422, "invalid", {"findings": findings}).response()
 
-    async def bug(request: Request, error: Exception) -> Response:
-        log.error("request failed; this is a bug of ours", exc_info=error, extra={"path": request.url.path})
-        return Problem(500, "internal").response()
-
     app.add_exception_handler(Problem, problem)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(Exception, bug)

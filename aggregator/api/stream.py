@@ -8,6 +8,7 @@ A browser that reconnects says `Last-Event-ID` by itself; a program may say `?af
 with what comes next.
 """
 
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
@@ -24,6 +25,7 @@ from wire.topics import Lane
 
 router = APIRouter(tags=["stream"])
 
+_POSITION: Final = re.compile("[0-9]{1,19}")
 WATCHERS: Final = (Role.WALL, Role.GUARD, Role.LEAD, Role.OPS, Role.DISTRICT, Role.ADMIN)
 
 
@@ -41,7 +43,7 @@ async def stream(  # noqa: PLR0917  query parameters are given by name
     head = await campus.ledger.head()
     start = head if after is None else after
     if last_event_id is not None:
-        if not last_event_id.isdigit():
+        if not _POSITION.fullmatch(last_event_id):
             raise Problem(422, "bad_last_event_id")
         start = int(last_event_id)
     frames = _frames(campus, start, head, Wanted(topic, device, lane), people=principal.sees_people)

@@ -1,0 +1,157 @@
+"""Every route against every role, made from the application itself: a new route is tested before anybody thinks of it."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, cast
+
+import httpx
+import pytest
+from fastapi import routing
+from fastapi.dependencies.models import Dependant
+
+from aggregator.accounts import Role, Scope
+from aggregator.api import create_app
+from aggregator.api.campus import Campus
+from aggregator.api.guard import COOKIE, Credential, Requirement
+from tests.api.rig import Rig
+
+# Routes that do not ask for an account, and what they ask for instead. Anything added here is a decision.
+WITHOUT_ACCOUNT = {
+    "GET /api/v1/health": Credential.NONE,
+    "POST /api/v1/session": Credential.SIGN_IN,
+    "POST /api/v1/setup": Credential.SETUP,
+    "POST /api/v1/enrol": Credential.ENROLMENT,
+}
+BODIES: dict[str, dict[str, Any]] = {
+    "POST /api/v1/session": {"name": "chen", "password": "not the one"},
+    "POST /api/v1/setup": {"name": "chen", "password": "long enough to be one"},
+    "POST /api/v1/enrol": {"edge": "gate-1", "public_key": "ab" * 32},
+    "POST /api/v1/users": {"name": "wang", "password": "long enough to be one", "roles": ["guard"]},
+    "POST /api/v1/tokens": {"name": "wall", "roles": ["wall"]},
+}
+
+
+class Route(NamedTuple):
+    """One method on one path, with everything that guards it."""
+
+    name: str
+    path: str
+    requirements: list[Requirement]
+
+    @property
+    def requirement(self) -> Requirement:
+        return self.requirements[0]
+
+    async def call(self, client: httpx.AsyncClient) -> httpx.Response:
+        path = self.path.format(edge="gate-9", name="face-9", event_id="ab" * 16, token_id="none")
+        return await client.request(self.name.split()[0], path, json=BODIES.get(self.name))
+
+
+def requirements_in(dependant: Dependant) -> Iterator[Requirement]:
+    for inner in dependant.dependencies:
+        if isinstance(inner.call, Requirement):
+            yield inner.call
+        yield from requirements_in(inner)
+
+
+def all_routes() -> list[Route]:
+    app = create_app(cast("Campus", None))
+    # Older FastAPI keeps included routes flat, newer behind contexts.
+    contexts = getattr(routing, "iter_route_contexts", list)(app.routes)
+    return [
+        Route(f"{method} {context.path}", context.path, list(requirements_in(context.dependant)))
+        for context in contexts
+        for method in sorted(context.methods)
+    ]
+
+
+ROUTES = all_routes()
+GUARDED = [route for route in ROUTES if route.name not in WITHOUT_ACCOUNT]
+each_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+each_guarded = pytest.mark.parametrize("route", GUARDED, ids=lambda route: route.name)
+
+
+def test_the_walk_finds_the_routes():
+    assert len(ROUTES) >= 20
+    assert {"GET /api/v1/stream", "GET /api/v1/events", "DELETE /api/v1/tokens/{token_id}"} <= {r.name for r in ROUTES}
+
+
+@each_route
+def test_every_route_has_exactly_one_guard(route: Route):
+    assert len(route.requirements) == 1
+
+
+@each_route
+def test_only_the_listed_routes_ask_for_no_account(route: Route):
+    assert route.requirement.credential is WITHOUT_ACCOUNT.get(route.name, Credential.ACCOUNT)
+    assert bool(route.requirement.roles) is (route.name not in WITHOUT_ACCOUNT)
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.name != "GET /api/v1/health"], ids=str)
+async def test_nobody_gets_in_without_a_credential(rig: Rig, route: Route):
+    async with rig.client() as client:
+        answer = await route.call(client)
+    assert answer.status_code == 401
+    assert answer.json()["code"] in {"not_signed_in", "sign_in_refused"}
+
+
+@each_guarded
+async def test_each_role_gets_where_its_guard_names_it_and_nowhere_else(rig: Rig, route: Route):
+    rig.campus.feed.close()  # A stream that begins ends at once.
+    got_in, refused = set(), set()
+    for role in Role:
+        async with await rig.ask(role) as client:
+            answer = await route.call(client)
+        if answer.status_code == 403:
+            assert answer.json()["code"] == "not_allowed"
+            refused.add(role)
+        else:
+            assert answer.status_code in {200, 201, 204, 404}, answer.text
+            got_in.add(role)
+    assert got_in == set(route.requirement.roles)
+    assert refused == set(Role) - got_in
+
+
+@each_guarded
+@pytest.mark.parametrize("token", ["", "cmp_" + "0" * 48, "nonsense"])
+async def test_a_bad_token_is_no_token_even_beside_a_good_session(rig: Rig, route: Route, token: str):
+    async with rig.signed_in() as client:
+        client.headers["Authorization"] = f"Bearer {token}"
+        answer = await route.call(client)
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+@each_guarded
+async def test_a_scope_for_another_campus_opens_nothing(rig: Rig, route: Route):
+    async with rig.client(await rig.token(*Role, scope=Scope(frozenset({"other-school"})))) as client:
+        answer = await route.call(client)
+    assert answer.status_code == 403
+
+
+async def test_a_scope_for_this_campus_opens_it(rig: Rig):
+    async with rig.client(await rig.token(Role.GUARD, scope=Scope(frozenset({rig.campus.name})))) as client:
+        assert (await client.get("/api/v1/events")).status_code == 200
+
+
+@pytest.mark.parametrize("route", [route for route in GUARDED if route.name[:3] != "GET"], ids=lambda route: route.name)
+@pytest.mark.parametrize(
+    "origin", ["http://evil.test", "http://campus.test.evil.test", "http://campus.test:81", "null"]
+)
+async def test_a_page_of_somebody_else_cannot_act_with_our_cookie(rig: Rig, route: Route, origin: str):
+    async with rig.signed_in() as client:
+        refused = await client.request(
+            route.name.split()[0],
+            route.path.format(token_id="none"),
+            json=BODIES.get(route.name),
+            headers={"Origin": origin},
+        )
+        assert (refused.status_code, refused.json()["code"]) == (403, "foreign_origin")
+        client.headers["Origin"] = "http://campus.test"
+        assert (await route.call(client)).status_code in {201, 204, 404}
+
+
+async def test_a_page_of_somebody_else_cannot_sign_anybody_in(rig: Rig):
+    async with rig.client(Origin="http://evil.test") as client:
+        answer = await client.post("/api/v1/session", json={"name": "chen", "password": "x"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "foreign_origin")
+    assert COOKIE not in answer.cookies
