@@ -97,13 +97,13 @@ def what_was_given_up_is_accounted_for(truth: Truth, office: Office, box: Box) -
             for (edge, epoch, of, _), ids in truth.numbers.items()
             if (edge, epoch, of) == (box.edge, store.epoch, lane)
         ]
-        gone = sum(not ids & stood for ids in given)
+        gone = sum(not any(truth.stands(event_id, stood) for event_id in ids) for ids in given)
         counted = sum(box.depths[lane].dropped.values())
         told = sum(_gap(row).count for row in office.rows if (row.edge, row.lane, row.kind) == (box.edge, lane, "gap"))
         if not gone == counted == told or (gone and lane not in GIVEN_UP):
             yield f"{box.place} {lane}: {gone} records are gone, counted are {counted}, GAPs stand for {told}"
     for (edge, epoch, device), event_id in truth.latest_state.items():
-        if (edge, epoch) == (box.edge, store.epoch) and event_id not in stood:
+        if (edge, epoch) == (box.edge, store.epoch) and not truth.stands(event_id, stood):
             yield f"the latest state of {device} was given up"
 
 

@@ -57,9 +57,9 @@ class Truth:
 
     promised: serials whose makers were told "got it", and when. committed_s: when each first stood in the ledger.
     history_changed: edges whose cards were rolled back or cloned. latest_state: event id of the newest state of each
-    (edge, epoch, device). numbers, assigned: which records a box gave which numbers, and the highest.
-    committed_through: the highest mark a lane ever had at the campus. forked, takeovers: alarms of the campus, also
-    those that a restored backup has forgotten since.
+    (edge, epoch, device). numbers, assigned: which records a box gave which numbers, and the highest. serials: by
+    event id. committed_through: the highest mark a lane ever had at the campus. forked, takeovers: alarms of the
+    campus, also those that a restored backup has forgotten since.
     """
 
     trace: Trace
@@ -74,6 +74,7 @@ class Truth:
     excused: set[int] = field(default_factory=set)
     numbers: dict[tuple[str, str, Lane, int], set[str]] = field(default_factory=dict)
     assigned: dict[tuple[str, str, Lane], int] = field(default_factory=dict)
+    serials: dict[str, int] = field(default_factory=dict)
     committed_through: dict[tuple[str, str, Lane], int] = field(default_factory=dict)
     forked: list[tuple[str, str]] = field(default_factory=list)
     takeovers: int = 0
@@ -109,6 +110,7 @@ class Truth:
             serial = serial_of(record)
             if serial is not None:
                 card.add(serial)
+                self.serials[record.id] = serial
 
     def committed(self, serial: int, position: int) -> None:
         """A row of the ledger."""
@@ -142,6 +144,12 @@ class Truth:
         gone = before - self._copies()
         self.destroyed += len(gone)
         self.excused |= gone
+
+    def stands(self, event_id: str, stood: set[str]) -> bool:
+        """Whether a record is in the ledger, whose event ids are given. A terminal may say a record again that its box
+        has delivered and forgotten; then it stands there under the id of the first time.
+        """
+        return event_id in stood or self.serials.get(event_id) in self.in_ledger
 
     def missing(self) -> list[int]:
         """Serials that must be in the ledger and are not. Superseded states may go when a card runs full; they are
