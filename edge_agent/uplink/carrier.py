@@ -19,6 +19,7 @@ class MqttCarrier:
         self._inbox: asyncio.Queue[tuple[Down, bytes] | None] = asyncio.Queue(INBOX_MAX)
         self._link: MqttLink | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._cause: BaseException | None = None
         self.dropped_frames = 0
 
     @classmethod
@@ -52,7 +53,7 @@ class MqttCarrier:
         """See Carrier."""
         item = await self._inbox.get()
         if item is None:
-            raise LinkError(str(self._link.cause if self._link else "not connected"))
+            raise LinkError(str(self._cause or "closed"))
         return item
 
     async def close(self) -> None:
@@ -77,13 +78,15 @@ class MqttCarrier:
     def _answered(self, answer: "asyncio.Future[None]") -> None:
         error = None if answer.cancelled() else answer.exception()
         if error is not None:
-            self._end()
+            # What the broker refuses once it refuses again; the frame is lost, and a new session sends it anew.
+            self._end(error)
 
     async def _await_end(self, link: MqttLink) -> None:
         await link.closed.wait()
-        self._end()
+        self._end(link.cause)
 
-    def _end(self) -> None:
+    def _end(self, cause: BaseException | None) -> None:
+        self._cause = self._cause or cause
         while self._inbox.full():
             self._inbox.get_nowait()
         self._inbox.put_nowait(None)
