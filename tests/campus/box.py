@@ -329,7 +329,7 @@ class Box:
         now_s = asyncio.get_running_loop().time()
         for result, serial in zip(results, serials, strict=True):
             # Nobody keeps a reading that was refused; only what was taken is promised.
-            if result.fate is Fate.STORED and result.lane is not Lane.T:
+            if result.fate is Fate.STORED:
                 self._truth.promise(serial, now_s)
 
     # --- terminals

@@ -13,9 +13,10 @@ SHOWN = 5
 GIVEN_UP = frozenset({Lane.S, Lane.T})
 
 
-def nothing_lost(truth: Truth) -> Iterator[str]:
-    """What a maker was told it may forget is in the ledger."""
-    missing = truth.missing()
+def nothing_lost(truth: Truth, boxes: list[Box]) -> Iterator[str]:
+    """What a maker was told it may forget is in the ledger; states and telemetry too, unless a card ran full."""
+    ran_full = any(depth.dropped for box in boxes for depth in box.depths.values())
+    missing = truth.missing(GIVEN_UP if ran_full else frozenset())
     for serial in missing[:SHOWN]:
         made = truth.made[serial]
         cards = [place for place, serials in truth.on_card.items() if serial in serials]

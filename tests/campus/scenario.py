@@ -257,6 +257,8 @@ def plan_of(seed: int) -> Plan:
     cell = CELLS[seed % len(CELLS)]
     turn = seed // len(CELLS)
     plan = Plan(cell, batch_records=500 if turn % 4 == 3 else 20, sqlite=turn % 5 == 4)
+    if turn % 5 == 0:
+        plan = replace(plan, boxes=3, terminals=2)
     if turn % 3 == 2:
         plan = replace(plan, group=GroupLimits(pending_records=160, due_records=16, group_records=60))
     if cell == "disk":

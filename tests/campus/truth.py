@@ -151,9 +151,9 @@ class Truth:
         """
         return event_id in stood or self.serials.get(event_id) in self.in_ledger
 
-    def missing(self) -> list[int]:
-        """Serials that must be in the ledger and are not. Superseded states may go when a card runs full; they are
-        accounted for elsewhere.
+    def missing(self, given_up: frozenset[Lane] = frozenset()) -> list[int]:
+        """Serials that must be in the ledger and are not. given_up: lanes that a full card may have given up; what went
+        there is accounted for elsewhere.
         """
         return [
             serial
@@ -161,5 +161,5 @@ class Truth:
             if serial not in self.in_ledger
             and serial not in self.excused
             and not self.made[serial].clash
-            and self.made[serial].lane is not Lane.S
+            and self.made[serial].lane not in given_up
         ]

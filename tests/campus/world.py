@@ -214,7 +214,7 @@ class World:
         edges = sorted({box.edge for box in self.boxes})
         holes, _ = await invariants.lanes_without_unexplained_holes(ledger, edges)
         broken = [
-            *invariants.nothing_lost(truth),
+            *invariants.nothing_lost(truth, self.boxes),
             *invariants.nothing_doubled(truth, office),
             *invariants.only_what_was_accepted(truth, office),
             *invariants.lanes_in_order_of_acceptance(truth, office),
