@@ -5,6 +5,6 @@ kept as Argon2id, sessions and tokens as SHA-256 of at least 128 random bits; wh
 """
 
 from aggregator.accounts.office import Office, SignInRefused, UnknownAccount
-from aggregator.accounts.roles import EVERYWHERE, Principal, Role, Scope
+from aggregator.accounts.roles import EVERYWHERE, SEES_BOOK, Principal, Role, Scope
 
-__all__ = ["EVERYWHERE", "Office", "Principal", "Role", "Scope", "SignInRefused", "UnknownAccount"]
+__all__ = ["EVERYWHERE", "SEES_BOOK", "Office", "Principal", "Role", "Scope", "SignInRefused", "UnknownAccount"]

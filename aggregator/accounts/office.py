@@ -183,8 +183,8 @@ class Office:
         await self.record(name, "sign_in", name, "done", address)
         return secret
 
-    async def session(self, secret: str) -> Principal | None:
-        """Who a session is of; None when it is unknown, ended or idle for too long."""
+    async def session(self, secret: str, *, use: bool = True) -> Principal | None:
+        """Who a session is of; None when unknown, ended or idle for too long. use: whether asking keeps it alive."""
         key = {"secret_hash": digest(secret)}
         rows = await self._fetch("session", key)
         if not rows or rows[0]["disabled"]:
@@ -197,7 +197,7 @@ class Office:
         if unused_s > idle_s:
             await self._db.write(lambda connection: connection.execute(SQL["end_session"], key))
             return None
-        if unused_s > TOUCH_EVERY_S:
+        if use and unused_s > TOUCH_EVERY_S:
             await self._db.write(lambda connection: connection.execute(SQL["touch_session"], {**key, "now": now}))
         return Principal("user", row["name"], roles, scope_of(row["scope"]), row["id"])
 
@@ -265,9 +265,9 @@ class Office:
         event = Event(id=entry_id, device=CAMPUS_NODE, stamp=stamp, topic="Audit/Entry", values=dict(values))
         await self._append([event])
 
-    async def audit(self, before_ns: int, limit: int) -> list[dict[str, Any]]:
-        """The book, newest first, older than before_ns."""
-        return await self._fetch("audit", {"before_ns": before_ns, "limit": limit})
+    async def audit(self, before_ns: int, limit: int, *, before_id: str = "") -> list[dict[str, Any]]:
+        """The book, newest first, older than before_ns, or of that moment and with a smaller id than before_id."""
+        return await self._fetch("audit", {"before_ns": before_ns, "before_id": before_id, "limit": limit})
 
     # --- inside ---------------------------------------------------------------------------------------
 

@@ -22,6 +22,9 @@ class Role(StrEnum):
 # Who is shown pseudonyms of people and credentials; the others see that something happened, not to whom.
 SEES_PEOPLE: Final = frozenset({Role.GUARD, Role.LEAD, Role.TEACHER, Role.ATTENDANCE, Role.ADMIN})
 
+# Who is shown the book: what was done, by whom.
+SEES_BOOK: Final = frozenset({Role.LEAD, Role.ADMIN})
+
 # How long a session lives without being used, in seconds; the shortest of a person's roles counts.
 IDLE_S: Final = dict.fromkeys(Role, 12 * 3600) | {Role.ADMIN: 30 * 60}
 
@@ -67,3 +70,8 @@ class Principal:
     def sees_people(self) -> bool:
         """Whether pseudonyms of people may be shown."""
         return self.has(SEES_PEOPLE)
+
+    @property
+    def sees_book(self) -> bool:
+        """Whether entries of the book may be shown."""
+        return self.has(SEES_BOOK)

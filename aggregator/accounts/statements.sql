@@ -74,8 +74,8 @@ INSERT INTO audit (id, at_ns, actor, action, target, result, address)
 VALUES (:id, :at_ns, :actor, :action, :target, :result, :address);
 
 -- name: audit
--- The book, newest first.
-SELECT * FROM audit WHERE at_ns < :before_ns ORDER BY at_ns DESC, id DESC LIMIT :limit;
+-- The book, newest first, from an entry on.
+SELECT * FROM audit WHERE (at_ns, id) < (:before_ns, :before_id) ORDER BY at_ns DESC, id DESC LIMIT :limit;
 
 -- name: add_enrolment
 -- A one-time token for a box.

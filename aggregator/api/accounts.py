@@ -1,11 +1,13 @@
 """Set-up, sign-in, tokens, people, the book; and how a box joins."""
 
+import re
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from aggregator.accounts import Principal, Role, Scope, SignInRefused, UnknownAccount
+from aggregator.accounts import SEES_BOOK, Principal, Role, Scope, SignInRefused, UnknownAccount
+from aggregator.api.cursor import make_cursor, read_cursor
 from aggregator.api.guard import ANYBODY, COOKIE, CampusOf, Credential, address_of, require
 from aggregator.api.problems import Problem
 from aggregator.enrolment import EnrolmentRefused
@@ -18,6 +20,7 @@ CampusName = Annotated[str, Field(pattern=r"^(\*|[a-z0-9][a-z0-9-]{0,62})$")]
 Campuses = Annotated[list[CampusName], Field(min_length=1, max_length=256)]
 Password = Annotated[str, Field(min_length=10, max_length=256)]
 INT64_MAX: Final = 2**63 - 1
+_CURSOR: Final = re.compile(r"([0-9]{19})\.([0-9a-f]{32})")
 
 
 class _Body(BaseModel):
@@ -165,16 +168,17 @@ async def revoke_token(
     await campus.office.record(principal.name, "token.revoke", token_id, "done", address_of(request))
 
 
-@router.get("/audit", dependencies=[require(Role.LEAD, Role.ADMIN)])
+@router.get("/audit", dependencies=[require(*SEES_BOOK)])
 async def audit(
     campus: CampusOf,
-    before: Annotated[int, Query(ge=0, le=INT64_MAX)] = INT64_MAX,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Annotated[str | None, Query(max_length=128)] = None,
 ) -> dict[str, Any]:
-    """The book, newest first; next goes into `before`."""
-    rows = await campus.office.audit(before, limit)
+    """The book, newest first; next goes into `cursor`."""
+    before = (str(INT64_MAX), "") if cursor is None else read_cursor(cursor, _CURSOR)
+    rows = await campus.office.audit(int(before[0]), limit, before_id=before[1])
     items = [{**{name: row[name] for name in row if name != "at_ns"}, "at": utc_text(row["at_ns"])} for row in rows]
-    return {"items": items, "next": rows[-1]["at_ns"] if len(rows) == limit else None}
+    return {"items": items, "next": _cursor(rows[-1]) if len(rows) == limit else None}
 
 
 @router.post("/enrol")
@@ -202,6 +206,10 @@ async def enrol(
         "campus_key": answer.campus_key.hex(),
         "aggregator_public_key": answer.public_key,
     }
+
+
+def _cursor(entry: dict[str, Any]) -> str:
+    return make_cursor(f"{entry['at_ns']:019d}.{entry['id']}")
 
 
 def _account(row: dict[str, Any]) -> dict[str, Any]:

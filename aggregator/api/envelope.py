@@ -10,10 +10,12 @@ from typing import Final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from aggregator.admission.group import STORE_FAILURES
 from aggregator.api.problems import Problem
 
 log = logging.getLogger(__name__)
 
+RETRY_AFTER_S: Final = 5
 BODY_BYTES_MAX: Final = 1024 * 1024
 HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -55,7 +57,12 @@ class Envelope:
             if started:
                 # Half an answer is out; only ending the connection tells the caller so.
                 raise
-            log.error("request failed; this is a bug of ours", exc_info=error, extra={"path": scope["path"]})
+            if isinstance(error, STORE_FAILURES):
+                log.warning("request not answered", extra={"path": scope["path"], "cause": str(error)})
+                retry = {"Retry-After": str(RETRY_AFTER_S)}
+                await Problem(503, "store_failing", headers=retry).response()(scope, receive, send_with_headers)
+                return
+            log.exception("request failed; this is a bug of ours", extra={"path": scope["path"]})
             await Problem(500, "internal").response()(scope, receive, send_with_headers)
 
 

@@ -1,7 +1,5 @@
 """Events: everything the ledger holds, filtered, page by page."""
 
-import base64
-import binascii
 import re
 from typing import Annotated, Final
 
@@ -9,6 +7,7 @@ import msgspec
 from fastapi import APIRouter, Query, Response
 
 from aggregator.accounts import Principal, Role
+from aggregator.api.cursor import make_cursor, read_cursor
 from aggregator.api.guard import CampusOf, require
 from aggregator.api.problems import Problem
 from aggregator.ledger import Filter
@@ -22,7 +21,7 @@ READERS: Final = (Role.GUARD, Role.LEAD, Role.TEACHER, Role.ATTENDANCE, Role.OPS
 PAGE_MAX: Final = 1000
 INT64_MAX: Final = 2**63 - 1
 _EVENT_ID: Final = re.compile("[0-9a-f]{32}")
-_CURSOR: Final = re.compile("p([0-9]{1,19})")
+_CURSOR: Final = re.compile("p([0-9]{1,18})")
 
 Text = Annotated[str | None, Query(max_length=128)]
 
@@ -59,8 +58,8 @@ async def events(  # noqa: PLR0917  query parameters are given by name
     )
     beyond = _position(cursor)
     rows = await campus.ledger.page(wanted, beyond=beyond, descending=order == "desc", limit=limit)
-    items = b",".join(encode_row(row, people=principal.sees_people) for row in rows)
-    following = msgspec.json.encode(_cursor(rows[-1].position) if len(rows) == limit else None)
+    items = b",".join(encode_row(row, people=principal.sees_people, book=principal.sees_book) for row in rows)
+    following = msgspec.json.encode(make_cursor(f"p{rows[-1].position}") if len(rows) == limit else None)
     return Response(b'{"items":[' + items + b'],"next":' + following + b"}", media_type="application/json")
 
 
@@ -70,7 +69,9 @@ async def event(event_id: str, campus: CampusOf, principal: Annotated[Principal,
     row = await campus.ledger.event(event_id) if _EVENT_ID.fullmatch(event_id) else None
     if row is None:
         raise Problem(404, "unknown_event", {"event_id": event_id[:64]})
-    return Response(encode_row(row, people=principal.sees_people), media_type="application/json")
+    return Response(
+        encode_row(row, people=principal.sees_people, book=principal.sees_book), media_type="application/json"
+    )
 
 
 def _moment(name: str, text: str | None) -> int | None:
@@ -85,18 +86,5 @@ def _moment(name: str, text: str | None) -> int | None:
     return min(max(moment_ns, -INT64_MAX), INT64_MAX)
 
 
-def _cursor(position: int) -> str:
-    return base64.urlsafe_b64encode(f"p{position}".encode()).decode().rstrip("=")
-
-
 def _position(cursor: str | None) -> int | None:
-    if cursor is None:
-        return None
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
-    except (binascii.Error, ValueError):
-        text = ""
-    match = _CURSOR.fullmatch(text)
-    if match is None or int(match[1]) >= INT64_MAX:
-        raise Problem(422, "bad_cursor")
-    return int(match[1])
+    return None if cursor is None else int(read_cursor(cursor, _CURSOR)[0])

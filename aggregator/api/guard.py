@@ -55,7 +55,7 @@ class Requirement:
             case Credential.ENROLMENT:
                 return Principal("enrolment", "", frozenset(), EVERYWHERE, _bearer(request))
             case _:
-                principal = await _account(request, campus)
+                principal = await _account(request, campus, use=True)
         if not principal.has(self.roles) or not principal.scope.covers(campus.name):
             raise Problem(403, "not_allowed")
         return principal
@@ -66,15 +66,23 @@ def require(*roles: Role, credential: Credential = Credential.ACCOUNT) -> Any:  
     return Depends(Requirement(roles, credential))
 
 
-async def _account(request: Request, campus: Campus) -> Principal:
+async def _account(request: Request, campus: Campus, *, use: bool) -> Principal:
     if "authorization" in request.headers:
         principal = await campus.office.token(_bearer(request))
     else:
         _same_origin(request)
-        principal = await campus.office.session(request.cookies.get(COOKIE, ""))
+        principal = await campus.office.session(request.cookies.get(COOKIE, ""), use=use)
     if principal is None:
         raise Problem(401, "not_signed_in", headers={"WWW-Authenticate": "Bearer"})
     return principal
+
+
+async def still(request: Request, principal: Principal) -> bool:
+    """Whether a request that goes on is still that of the same caller, with the same roles. Looking is no use of it."""
+    try:
+        return await _account(request, campus_of(request), use=False) == principal
+    except Problem:
+        return False
 
 
 def _bearer(request: Request) -> str:

@@ -5,13 +5,17 @@ slow one costs no memory. Rows are joined into one frame per tick: what changes 
 """
 
 import asyncio
+import logging
+import sqlite3
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final, NamedTuple
 
 from aggregator.ledger import Ledger, LedgerRow
-from aggregator.live.view import encode_row
+from aggregator.live.view import BOOK_TOPIC, encode_row
 from wire.topics import Lane
+
+log = logging.getLogger(__name__)
 
 RING_ROWS: Final = 5000
 FRAME_ROWS: Final = 500
@@ -44,8 +48,15 @@ class Frame(NamedTuple):
 
 class _Entry(NamedTuple):
     row: LedgerRow
-    with_people: bytes
-    without: bytes
+    forms: dict[tuple[bool, bool], bytes]  # by (people, book)
+
+
+def _entry(row: LedgerRow) -> _Entry:
+    # Almost all rows look the same with the book and without it, so they are encoded twice and not four times.
+    reduced, whole = encode_row(row, people=False), encode_row(row, people=True)
+    of_book = encode_row(row, people=True, book=True) if row.topic == BOOK_TOPIC else None
+    forms = {(False, False): reduced, (True, False): whole, (False, True): of_book or reduced}
+    return _Entry(row, {**forms, (True, True): of_book or whole})
 
 
 class Feed:
@@ -60,44 +71,66 @@ class Feed:
         self.watchers = 0
 
     async def run(self) -> None:
-        """Encode what is new, once for all; for a TaskGroup."""
-        self._position = await self._ledger.head()
+        """Encode what is new, once for all; for a TaskGroup. A ledger that cannot be read is tried again."""
+        failing, begun = False, False
         while True:
-            rows = await self._ledger.read(self._position, FRAME_ROWS)
-            if rows:
-                self._ring.extend(
-                    _Entry(row, encode_row(row, people=True), encode_row(row, people=False)) for row in rows
-                )
-                self._position = rows[-1].position
-                moved, self._moved = self._moved, asyncio.Event()
-                moved.set()
-                await asyncio.sleep(TICK_S)
-            else:
-                await self._ledger.wait_beyond(self._position, QUIET_S)
+            try:
+                if not begun:
+                    self._position, begun = await self._ledger.head(), True
+                    self._wake()
+                news = await self._take()
+                if failing:
+                    failing = False
+                    log.info("feed up")
+                if not news:
+                    await self._ledger.wait_beyond(self._position, QUIET_S)
+                    continue
+            except (sqlite3.Error, OSError) as error:
+                if not failing:
+                    failing = True
+                    log.warning("feed down", extra={"cause": str(error)})
+            await asyncio.sleep(TICK_S)
+
+    async def _take(self) -> bool:
+        rows = await self._ledger.read(self._position, FRAME_ROWS)
+        if not rows:
+            return False
+        self._ring.extend(_entry(row) for row in rows)
+        self._position = rows[-1].position
+        self._wake()
+        return True
+
+    def _wake(self) -> None:
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
 
     def close(self) -> None:
         """End every watch within a tick."""
         self._closed = True
         self._moved.set()
 
-    async def watch(self, after: int, wanted: Wanted, *, people: bool) -> AsyncIterator[Frame]:
-        """Frames from position after on, for ever; an empty one when nothing came for QUIET_S."""
+    async def watch(
+        self, after: int, wanted: Wanted, *, people: bool, book: bool = False
+    ) -> AsyncGenerator[Frame, None]:
+        """Frames from position after on, for ever; an empty one when nothing came for QUIET_S.
+
+        after: beyond the head it counts as the head, since the ledger may have been restored from a backup. Raises
+        sqlite3.Error or OSError when the ledger cannot be read; the caller comes back with the position it has.
+        """
         self.watchers += 1
         try:
-            position = min(after, self._position)
+            position = min(after, await self._ledger.head())
             while not self._closed:
                 entries = self._held_beyond(position)
                 if entries is None:
                     rows = await self._ledger.read(position, FRAME_ROWS)
-                    items = [encode_row(row, people=people) for row in rows if wanted.has(row)]
+                    items = [encode_row(row, people=people, book=book) for row in rows if wanted.has(row)]
                     position = rows[-1].position if rows else position
                     yield Frame(position, items)
                 elif entries:
                     position = entries[-1].row.position
-                    yield Frame(
-                        position,
-                        [entry.with_people if people else entry.without for entry in entries if wanted.has(entry.row)],
-                    )
+                    items = [entry.forms[people, book] for entry in entries if wanted.has(entry.row)]
+                    yield Frame(position, items)
                 elif not await self._wait():
                     yield Frame(position, [])
         finally:

@@ -9,14 +9,17 @@ from wire.clock import utc_text
 
 # What says who it was; shown only to roles that may see people.
 _PEOPLE: Final = ("holder_ref", "credential")
+# What was done and by whom; the rows of the book stand in the ledger like all others.
+_BOOK: Final = ("values", "reason")
+BOOK_TOPIC: Final = "Audit/Entry"
 # Part of the envelope, or shown under another name.
 _BESIDE: Final = ("id", "kind", "device", "topic", "stamp", "schema", "source")
 
 _encoder = msgspec.json.Encoder()
 
 
-def row_view(row: LedgerRow, *, people: bool) -> dict[str, Any]:
-    """snake_case, times in RFC 3339 UTC. people: whether pseudonyms of people may be shown.
+def row_view(row: LedgerRow, *, people: bool, book: bool = False) -> dict[str, Any]:
+    """snake_case, times in RFC 3339 UTC. people: whether pseudonyms of people may be shown; book: what the book says.
 
     erased: the body was blanked; what stands beside it stays.
     """
@@ -42,11 +45,15 @@ def row_view(row: LedgerRow, *, people: bool) -> dict[str, Any]:
         view["erased"] = True
         return view
     body: dict[str, Any] = msgspec.json.decode(row.body)
-    hidden = _BESIDE if people else (*_BESIDE, *_PEOPLE)
+    hidden = (
+        *_BESIDE,
+        *(() if people else _PEOPLE),
+        *(() if book or row.topic != BOOK_TOPIC else _BOOK),
+    )
     view.update({name: value for name, value in body.items() if name not in hidden})
     return view
 
 
-def encode_row(row: LedgerRow, *, people: bool) -> bytes:
+def encode_row(row: LedgerRow, *, people: bool, book: bool = False) -> bytes:
     """`row_view` as JSON."""
-    return _encoder.encode(row_view(row, people=people))
+    return _encoder.encode(row_view(row, people=people, book=book))

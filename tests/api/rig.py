@@ -23,10 +23,10 @@ from aggregator.readers import Registry
 from aggregator.storage import Database
 from tests.admission.box import CAMPUS, Box
 from tests.support.clock import VirtualClock, seeded
-from wire.records import Credential, Event, Record
+from wire.records import Credential, CredentialKind, Event, Record
 from wire.topics import LANES
 
-PASSWORD = "correct horse battery"  # noqa: S105
+PASSWORD = "correct horse battery"
 ORIGIN = "http://campus.test"
 HOLDER = "ab" * 16
 CARD = "cd" * 16
@@ -105,7 +105,7 @@ class Rig:
 
     def passage(self, **fields: Any) -> Event:
         """Somebody at a reader, with everything that says who it was."""
-        people = {"holder_ref": HOLDER, "credential": Credential(kind="card", ref=CARD, tail=TAIL)}
+        people = {"holder_ref": HOLDER, "credential": Credential(kind=CredentialKind.CARD, ref=CARD, tail=TAIL)}
         return self.box.event(**people | fields)
 
 
@@ -153,7 +153,7 @@ async def assembled(folder: Path, *, ledger: Ledger | None = None) -> AsyncItera
             enrolment=enrolment,
             registry=Registry(ledger, await database("views", "aggregator.readers")),
             feed=Feed(ledger),
-            health=lambda: rig.health(),
+            health=lambda: rig.health(),  # noqa: PLW0108  there is no rig yet
         )
         rig = Rig(campus, create_app(campus), clock, box, folder)
         token = await enrolment.issue(box.edge)

@@ -1,5 +1,7 @@
 """Errors: one form for all, nothing of the inside, nothing of what was sent."""
 
+import sqlite3
+
 import httpx
 import pytest
 
@@ -7,7 +9,7 @@ from aggregator.accounts import EVERYWHERE, Role
 from aggregator.api.envelope import BODY_BYTES_MAX, HEADERS
 from tests.api.rig import PASSWORD, Rig
 
-SECRET = "hunter2-hunter2"  # noqa: S105
+SECRET = "hunter2-hunter2"
 
 
 def assert_problem(answer: httpx.Response, status: int, code: str) -> dict[str, object]:
@@ -144,6 +146,18 @@ async def test_500_shows_nothing_of_the_inside_and_is_logged(rig: Rig, caplog: p
     assert "secret" not in answer.text
     (told,) = (record for record in caplog.records if "bug of ours" in record.message)
     assert told.exc_info is not None
+
+
+async def test_503_while_the_disk_fails_tells_when_to_come_back(rig: Rig, monkeypatch: pytest.MonkeyPatch):
+    async def page(*_: object, **__: object) -> list[object]:
+        raise sqlite3.OperationalError("disk I/O error in /var/lib/campus/ledger.sqlite")
+
+    async with await rig.ask(Role.ADMIN) as client:
+        monkeypatch.setattr(rig.ledger, "page", page)
+        answer = await client.get("/api/v1/events")
+    assert assert_problem(answer, 503, "store_failing") == {}
+    assert int(answer.headers["Retry-After"]) > 0
+    assert "/var/lib" not in answer.text
 
 
 @pytest.mark.parametrize("path", ["health", "me", "events", "openapi.json", "nothing"])

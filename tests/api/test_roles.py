@@ -1,4 +1,4 @@
-"""Every route against every role, made from the application itself: a new route is tested before anybody thinks of it."""
+"""Every route against every role, made from the application itself, so that a new route is tested at once."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
@@ -112,13 +112,13 @@ async def test_each_role_gets_where_its_guard_names_it_and_nowhere_else(rig: Rig
 
 
 @each_guarded
-@pytest.mark.parametrize("token", ["", "cmp_" + "0" * 48, "nonsense"])
-async def test_a_bad_token_is_no_token_even_beside_a_good_session(rig: Rig, route: Route, token: str):
+async def test_a_bad_token_is_no_token_even_beside_a_good_session(rig: Rig, route: Route):
     async with rig.signed_in() as client:
-        client.headers["Authorization"] = f"Bearer {token}"
-        answer = await route.call(client)
-    assert answer.status_code == 401
-    assert answer.headers["WWW-Authenticate"] == "Bearer"
+        for said in ("Bearer", "Bearer nonsense", "Bearer cmp_" + "0" * 48, "Basic Y2hlbjpjaGVu", ""):
+            client.headers["Authorization"] = said
+            answer = await route.call(client)
+            assert answer.status_code == 401
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
 @each_guarded
@@ -134,18 +134,12 @@ async def test_a_scope_for_this_campus_opens_it(rig: Rig):
 
 
 @pytest.mark.parametrize("route", [route for route in GUARDED if route.name[:3] != "GET"], ids=lambda route: route.name)
-@pytest.mark.parametrize(
-    "origin", ["http://evil.test", "http://campus.test.evil.test", "http://campus.test:81", "null"]
-)
-async def test_a_page_of_somebody_else_cannot_act_with_our_cookie(rig: Rig, route: Route, origin: str):
+async def test_a_page_of_somebody_else_cannot_act_with_our_cookie(rig: Rig, route: Route):
     async with rig.signed_in() as client:
-        refused = await client.request(
-            route.name.split()[0],
-            route.path.format(token_id="none"),
-            json=BODIES.get(route.name),
-            headers={"Origin": origin},
-        )
-        assert (refused.status_code, refused.json()["code"]) == (403, "foreign_origin")
+        for origin in ("http://evil.test", "http://campus.test.evil.test", "http://campus.test:81", "null", ""):
+            client.headers["Origin"] = origin
+            refused = await route.call(client)
+            assert (refused.status_code, refused.json()["code"]) == (403, "foreign_origin")
         client.headers["Origin"] = "http://campus.test"
         assert (await route.call(client)).status_code in {201, 204, 404}
 
