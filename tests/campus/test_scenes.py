@@ -61,7 +61,9 @@ def test_a_campus_restored_beyond_retention_names_exactly_what_is_missing() -> N
             if isinstance(record := decode_record(row.body or b""), Event) and record.topic == "Delivery/Incident"
         ]
         assert {(v["lane"], v["from_seq"], v["to_seq"]) for v in told} == {(g.lane, g.from_seq, g.to_seq) for g in gaps}
-        holes, _ = await invariants.lanes_without_unexplained_holes(await world.office.store.open(), ["gate-1"])
+        holes, _ = await invariants.lanes_without_unexplained_holes(
+            await world.office.store.open(), world.office, ["gate-1"]
+        )
         assert holes == []
         assert box.forks == 0
 

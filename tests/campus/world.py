@@ -212,7 +212,7 @@ class World:
         truth, office = self.truth, self.office
         ledger = await office.store.open()
         edges = sorted({box.edge for box in self.boxes})
-        holes, _ = await invariants.lanes_without_unexplained_holes(ledger, edges)
+        holes, _ = await invariants.lanes_without_unexplained_holes(ledger, office, edges)
         broken = [
             *invariants.nothing_lost(truth, self.boxes),
             *invariants.nothing_doubled(truth, office),
