@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aggregator.accounts.office import SQL, digest
 from aggregator.admission import EnrolledEdge
-from aggregator.broker import BrokerFolder, edge_user, new_password, password_hash
+from aggregator.broker import BrokerFolder, Role, edge_user, new_password, password_hash
 from aggregator.storage import Database
 from wire.clock import NS_PER_S, Clock
 from wire.topics import is_name
@@ -91,6 +91,8 @@ class Enrolment:
             raise ValueError(f"{edge!r:.80} cannot name a box: a-z, 0-9 and hyphen, at most 63")
         if not 1 <= valid_h <= VALID_H_MAX:
             raise ValueError(f"a token is valid for 1 to {VALID_H_MAX} hours")
+        if self._is_another_user(edge):
+            raise ValueError(f"{edge} is a user of the broker that is no box; name the box differently")
         secret = TOKEN_PREFIX + self._random(_TOKEN_BYTES).hex()
         now = self._clock.wall_ns()
         row = {
@@ -105,6 +107,7 @@ class Enrolment:
     async def redeem(self, edge: str, token: str, public_key: str, software: str) -> Answer:
         """Let a box in. Raises EnrolmentRefused."""
         key = _public_key(public_key)
+        another = self._is_another_user(edge)
         params = {
             "secret_hash": digest(token),
             "edge": edge,
@@ -121,7 +124,7 @@ class Enrolment:
                 return "token_used"
             if row["expires_ns"] <= params["now"]:
                 return "token_expired"
-            if row["edge"] != edge:
+            if row["edge"] != edge or another:
                 return "wrong_edge"
             connection.execute(SQL["use_enrolment"], params)
             connection.execute(SQL["put_edge"], params)
@@ -154,9 +157,15 @@ class Enrolment:
         """Refuse a box from now on, at the broker too; says whether there was one to refuse."""
         params = {"edge": edge, "now": self._clock.wall_ns()}
         done = await self._db.write(lambda connection: connection.execute(SQL["revoke_edge"], params).rowcount)
-        if self._broker.folder is not None and self._broker.folder.remove(edge):
-            self._broker.folder.reload()
+        folder = self._broker.folder
+        if folder is not None and not self._is_another_user(edge) and folder.remove(edge):
+            folder.reload()
         return bool(done)
+
+    def _is_another_user(self, name: str) -> bool:
+        """Whether the broker knows the name as something else than a box: a terminal, or the aggregator itself."""
+        folder = self._broker.folder
+        return folder is not None and any(user.name == name and user.role is not Role.EDGE for user in folder.users())
 
     async def _let_into_broker(self, edge: str) -> str:
         folder = self._broker.folder

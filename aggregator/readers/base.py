@@ -1,7 +1,10 @@
 """What every reader of the ledger does: go on from its position, save it with what it made, start over when told.
 
 A reader's picture and its position are written in one transaction of `views.sqlite`, so a kill at any moment loses
-nothing and doubles nothing. A row that a reader cannot take is passed over and named in `reader_faults`; one bad row
+nothing and doubles nothing. The same transaction first looks whether the position is still the one it goes on from: a
+rebuild beside the running service moves it, and whoever comes second goes on from there. With the position stands the
+id of the record it was reached with; a ledger that holds another there was restored from a backup, and the reader
+starts over. A row that a reader cannot take is passed over and named in `reader_faults`; one bad row
 must not stop everything behind it. `rebuild` throws the picture away and makes it again; it must come out the same.
 
 A reader decides nothing about the world outside its tables: no network, no clock.
@@ -16,7 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aggregator.ledger import Ledger, LedgerRow
-from aggregator.storage import Database, Statements
+from aggregator.storage import Database, Statements, StorageError
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,10 @@ class ReaderHealth:
     lag: int = 0
     faults: int = 0
     failing: bool = False
+
+
+class _Moved(Exception):
+    """Somebody else took these rows, or told the reader to start over."""
 
 
 class Reader(ABC):
@@ -58,22 +65,28 @@ class Reader(ABC):
 
     async def run(self) -> None:
         """Follow the ledger for ever."""
-        await self._find_position()
+        found = False
         while True:
             try:
+                if not found:
+                    await self._find_position()
+                    found = True
                 taken = await self.step()
                 self._told(failing=False)
                 if not taken:
                     await self._ledger.wait_beyond(self.health.position, POLL_S)
-            except (sqlite3.Error, OSError) as error:
+            except (sqlite3.Error, StorageError, OSError) as error:
                 self._told(failing=True, cause=str(error))
                 await asyncio.sleep(RETRY_S)
 
     async def step(self) -> int:
-        """Take one batch; returns how many rows there were."""
+        """Take one batch; returns how many rows there were. The position must have been found."""
         rows = await self._ledger.read(self.health.position, BATCH_ROWS)
         if rows:
-            await self._take(rows)
+            try:
+                await self._take(rows)
+            except _Moved:
+                await self._find_position()
         self.health.lag = max(0, await self._ledger.head() - self.health.position)
         return len(rows)
 
@@ -83,10 +96,10 @@ class Reader(ABC):
         def forget(connection: sqlite3.Connection) -> None:
             self.clear(connection)
             connection.execute(SQL["forget_faults"], {"reader": self.name})
-            connection.execute(SQL["set_position"], {"reader": self.name, "position": 0})
+            connection.execute(SQL["set_position"], {"reader": self.name, "position": 0, "event_id": ""})
 
         await self._db.write(forget)
-        self.health.position = 0
+        self.health.position, self.health.faults = 0, 0
         while await self.step():
             pass
         return self.health.position
@@ -97,10 +110,11 @@ class Reader(ABC):
                 row = await cursor.fetchone()
             async with connection.execute(SQL["count_faults"], {"reader": self.name}) as cursor:
                 faults = await cursor.fetchone()
-        position = int(row["position"]) if row is not None else 0
-        if position > await self._ledger.head():
+        position, event_id = (row["position"], row["event_id"]) if row is not None else (0, "")
+        last = await self._ledger.read(position - 1, 1) if position else []
+        if position and (not last or last[0].event_id != event_id):
             # The ledger was restored from a backup: what was made of rows that are gone is wrong.
-            log.warning("reader is ahead of the ledger; rebuilding", extra={"reader": self.name})
+            log.warning("reader knows another ledger; rebuilding", extra={"reader": self.name, "position": position})
             await self.rebuild()
             return
         self.health.position = position
@@ -109,7 +123,7 @@ class Reader(ABC):
     async def _take(self, rows: Sequence[LedgerRow]) -> None:
         try:
             await self._db.write(lambda connection: self._write(connection, rows))
-        except (sqlite3.OperationalError, OSError):
+        except (_Moved, sqlite3.OperationalError, StorageError, OSError):
             raise
         except Exception as error:  # noqa: BLE001  a row we cannot take must not stop those behind it
             if len(rows) > 1:
@@ -120,21 +134,28 @@ class Reader(ABC):
         self.health.position = rows[-1].position
 
     def _write(self, connection: sqlite3.Connection, rows: Sequence[LedgerRow]) -> None:
+        self._go_on(connection, rows)
         self.apply(connection, rows)
-        connection.execute(SQL["set_position"], {"reader": self.name, "position": rows[-1].position})
+
+    def _go_on(self, connection: sqlite3.Connection, rows: Sequence[LedgerRow]) -> None:
+        stored = connection.execute(SQL["position"], {"reader": self.name}).fetchone()
+        if (stored["position"] if stored is not None else 0) != rows[0].position - 1:
+            raise _Moved
+        params = {"reader": self.name, "position": rows[-1].position, "event_id": rows[-1].event_id}
+        connection.execute(SQL["set_position"], params)
 
     async def _pass_over(self, row: LedgerRow, error: Exception) -> None:
         # The type only: the message may hold what the row holds.
         cause = type(error).__name__
         log.error("reader passed over a row", extra={"reader": self.name, "position": row.position, "cause": cause})
-        self.health.faults += 1
         fault = {"reader": self.name, "position": row.position, "cause": cause}
 
         def write(connection: sqlite3.Connection) -> None:
+            self._go_on(connection, [row])
             connection.execute(SQL["fault"], fault)
-            connection.execute(SQL["set_position"], fault)
 
         await self._db.write(write)
+        self.health.faults += 1
 
     def _told(self, *, failing: bool, cause: str = "") -> None:
         if failing != self.health.failing:

@@ -68,10 +68,12 @@ class Registry(Reader):
             return [dict(row) for row in await cursor.fetchall()]
 
     def _campus_fact(self, connection: sqlite3.Connection, row: LedgerRow) -> None:
-        if row.topic == "Delivery/EpochForked" and row.body is not None:
-            event = decode_record(row.body)
-            if isinstance(event, Event):
-                connection.execute(SQL["edge_forked"], {"edge": event.values.get("edge")})
+        if row.topic not in _OF_CAMPUS or row.body is None:
+            return
+        event = decode_record(row.body)
+        if isinstance(event, Event):
+            params = {"edge": event.values.get("edge"), "event_id": event.id}
+            connection.execute(SQL[_OF_CAMPUS[row.topic](event)], params)
 
 
 def _born(connection: sqlite3.Connection, row: LedgerRow, event: Event) -> None:
@@ -91,6 +93,14 @@ def _operating(connection: sqlite3.Connection, row: LedgerRow, event: Event) -> 
     connection.execute(SQL["device_state"], params)
 
 
+def _silence(event: Event) -> str:
+    return "edge_silent" if event.values.get("state") == "silent" else "edge_heard"
+
+
+_OF_CAMPUS: Final = {
+    "Delivery/EpochForked": lambda _event: "edge_forked",
+    "EdgeNode/State/Silence": _silence,
+}
 _MEANINGS: Final = {
     "EdgeNode/State/Birth": _born,
     "Device/State/Info": _described,

@@ -1,11 +1,11 @@
 -- name: position
 -- Where a reader stands.
-SELECT position FROM positions WHERE reader = :reader;
+SELECT position, event_id FROM positions WHERE reader = :reader;
 
 -- name: set_position
 -- In the same transaction as what was made of the rows up to it.
-INSERT INTO positions (reader, position) VALUES (:reader, :position)
-ON CONFLICT (reader) DO UPDATE SET position = excluded.position;
+INSERT INTO positions (reader, position, event_id) VALUES (:reader, :position, :event_id)
+ON CONFLICT (reader) DO UPDATE SET position = excluded.position, event_id = excluded.event_id;
 
 -- name: fault
 -- A row that a reader could not take; it is passed over and named.
@@ -22,15 +22,23 @@ SELECT count(*) FROM reader_faults WHERE reader = :reader;
 
 -- name: touch_edge
 -- A record of a box.
-INSERT INTO registry_edges (edge, epoch, software, births, forks, records, first_position, last_position,
-    last_received_ns)
-VALUES (:edge, :epoch, '', 0, 0, :records, :position, :position, :received_ns)
+INSERT INTO registry_edges (edge, epoch, software, births, forks, silences, silence_id, records, first_position,
+    last_position, last_received_ns)
+VALUES (:edge, :epoch, '', 0, 0, 0, '', :records, :position, :position, :received_ns)
 ON CONFLICT (edge) DO UPDATE SET epoch = excluded.epoch, records = registry_edges.records + excluded.records,
     last_position = excluded.last_position, last_received_ns = excluded.last_received_ns;
 
 -- name: edge_born
 -- A box started.
 UPDATE registry_edges SET births = births + 1, software = :software WHERE edge = :edge;
+
+-- name: edge_silent
+-- The campus said that a box is silent.
+UPDATE registry_edges SET silence_id = :event_id WHERE edge = :edge;
+
+-- name: edge_heard
+-- The campus said that the silence of a box is over.
+UPDATE registry_edges SET silence_id = '', silences = silences + 1 WHERE edge = :edge;
 
 -- name: edge_forked
 -- A box opened an epoch that the campus did not expect.

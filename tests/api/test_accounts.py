@@ -232,3 +232,37 @@ async def test_me(rig: Rig):
         "display_name_en": "Demo school",
         "zone": "Asia/Shanghai",
     }
+
+
+async def test_a_box_joins_with_its_token_as_bearer_and_once(rig: Rig):
+    token = await rig.campus.enrolment.issue("gate-2")
+    body = {"edge": "gate-2", "public_key": "ab" * 32, "software": "1.0"}
+    async with rig.client(token) as client:
+        answer = await client.post("/api/v1/enrol", json=body)
+        assert answer.status_code == 200
+        assert answer.json() == {
+            "campus": rig.campus.name,
+            "broker": {"host": "broker.test", "port": 1883, "username": "gate-2", "password": ""},
+            "campus_key": (b"k" * 32).hex(),
+            "aggregator_public_key": "ee" * 32,
+        }
+        again = await client.post("/api/v1/enrol", json=body)
+        assert (again.status_code, again.json()["code"]) == (403, "token_used")
+        assert (await client.get("/api/v1/me")).status_code == 401  # It opens nothing else.
+    async with await rig.ask(Role.LEAD) as client:
+        book = await client.get("/api/v1/audit")
+    said = [(item["actor"], item["action"], item["target"], item["result"]) for item in book.json()["items"]]
+    assert sorted(said) == [
+        ("@enrolment", "edge.enrol", "gate-2", "done"),
+        ("@enrolment", "edge.enrol", "gate-2", "token_used"),
+    ]
+    assert token not in book.text
+
+
+@pytest.mark.parametrize("key", ["ab" * 31, "AB" * 32, "zz" * 32, ""])
+async def test_a_key_that_is_none_does_not_use_the_token_up(rig: Rig, key: str):
+    token = await rig.campus.enrolment.issue("gate-2")
+    async with rig.client(token) as client:
+        assert (await client.post("/api/v1/enrol", json={"edge": "gate-2", "public_key": key})).status_code == 422
+        good = await client.post("/api/v1/enrol", json={"edge": "gate-2", "public_key": "ab" * 32})
+        assert good.status_code == 200

@@ -123,7 +123,7 @@ async def test_a_reader_ahead_of_a_restored_ledger_starts_over(desk: Desk) -> No
 async def test_silence_is_said_once_and_its_end_once_also_over_a_restart(desk: Desk) -> None:
     def watch() -> SilenceWatch:
         async def edges():
-            return [{"edge": "gate-1", "last_position": 17}]
+            return [{"edge": "gate-1", "last_position": 17, "silences": 0, "silence_id": ""}]
 
         return SilenceWatch(
             clock=desk.clock,

@@ -1,7 +1,8 @@
 -- Positions of all readers, and the tables of the first: registry. Everything here can be thrown away and rebuilt.
 CREATE TABLE positions (
     reader TEXT NOT NULL PRIMARY KEY,
-    position INTEGER NOT NULL
+    position INTEGER NOT NULL,
+    event_id TEXT NOT NULL
 );
 CREATE TABLE reader_faults (
     reader TEXT NOT NULL,
@@ -15,6 +16,8 @@ CREATE TABLE registry_edges (
     software TEXT NOT NULL,
     births INTEGER NOT NULL,
     forks INTEGER NOT NULL,
+    silences INTEGER NOT NULL,
+    silence_id TEXT NOT NULL,
     records INTEGER NOT NULL,
     first_position INTEGER NOT NULL,
     last_position INTEGER NOT NULL,
