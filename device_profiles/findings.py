@@ -43,6 +43,7 @@ FORMS: Final[Mapping[str, str]] = {
     r"^[A-Za-z][A-Za-z0-9]*$": "word",
     r"^[A-Za-z0-9_-]{1,64}$": "id",
     r"^[^#+\s/][^#+\s]*$": "topic",
+    r"^/.+": "path",
 }
 
 

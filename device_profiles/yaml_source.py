@@ -322,10 +322,16 @@ def _one(source: Source, model: type[BaseModel], details: ErrorDetails, base: Lo
         return source.finding(loc, "unknown_key", at_key=True, params=params)
     if kind == "missing":
         return source.finding(loc, "missing_key", params={"key": details["loc"][-1]})
-    if kind in {"literal_error", "enum"}:
-        expected = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
+    if kind == "union_tag_not_found":
+        return source.finding(loc, "missing_key", params={"key": str(context["discriminator"]).strip("'")})
+    if kind == "union_tag_invalid":
+        loc = (*loc, str(context["discriminator"]).strip("'"))
+    if kind in {"literal_error", "enum", "union_tag_invalid"}:
+        expected = str(context.get("expected", context.get("expected_tags", "")))
+        expected = expected.replace("'", "").replace(" or ", ", ")
         options = [option.strip() for option in expected.split(",")]
-        value = "…" if any(map(is_secret, loc)) else str(details["input"])
+        given = context.get("tag", details["input"])
+        value = "…" if any(map(is_secret, loc)) else str(given)
         params = {"value": value, "expected": expected, "nearest": nearest(value, options)}
         return source.finding(loc, "not_one_of", params=params)
     if kind in _BOUNDS:
@@ -366,8 +372,16 @@ def _known_keys(model: type[BaseModel], loc: Iterable[str | int]) -> list[str]:
             info = one.model_fields.get(str(part)) if isinstance(part, str) else None
             if info is not None:
                 inner += _models_in(info.annotation)
+            elif part in _tags(one):
+                # pydantic names the member of a union by its tag; the file has no such step.
+                inner.append(one)
         current = inner or current
     return [info.alias or name for one in current for name, info in one.model_fields.items()]
+
+
+def _tags(model: type[BaseModel]) -> tuple[object, ...]:
+    info = model.model_fields.get("kind")
+    return () if info is None else get_args(info.annotation)
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401  typing's own forms

@@ -66,8 +66,9 @@ class Message:
     kind: from the protocol's closed list (`device_profiles.protocols.<protocol>`). fields: snake_case, only what the
     device owns, so that a message sent again gives equal fields. record_no: the device's own number, in the layout of
     `wire.identity.SourceKey`. device_time: text as the device said it, printable ASCII, at most 64 characters.
-    replayed: the device marked it as sent again or sent late. reply: the codec's own token; with it the codec builds
-    what the device is told once the message is committed.
+    replayed: the device marked it as sent again or sent late. initialized: a state said again after a start, not a
+    change of it. reply: the codec's own token; with it the codec builds what the device is told once the message is
+    committed.
     """
 
     kind: str
@@ -77,6 +78,7 @@ class Message:
     holder: Holder | None = None
     credential: RawCredential | None = None
     replayed: bool = False
+    initialized: bool = False
     reply: object | None = None
 
 

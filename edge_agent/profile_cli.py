@@ -111,12 +111,12 @@ def play_messages(  # noqa: PLR0917  each is an option of the command
 ) -> None:
     """Play golden cases, or one captured message."""
     from device_profiles.catalogue import load_catalogue
-    from edge_agent.codecs import mqtt_codec
+    from edge_agent.codecs import Codec, codec
 
     texts = Texts(lang)
     profile = _find(load_catalogue(folder or ()), name, texts)
     try:
-        mqtt_codec(profile.protocol)
+        codec(profile.protocol, Codec)
     except LookupError:
         typer.echo(texts("profile.cli.no_codec", protocol=profile.protocol), err=True)
         raise typer.Exit(EXIT_FINDINGS) from None
@@ -192,22 +192,29 @@ def _play_all(profile: "DeviceProfile", cases: Path, texts: Texts) -> int:
 
 def _interpret(profile: "DeviceProfile", topic: str, message: Path, zone: str, texts: Texts) -> int:
     from edge_agent.cases import Player
-    from edge_agent.codecs import mqtt_codec
+    from edge_agent.codecs import codec
+    from edge_agent.codecs.kinds.mqtt import MqttCodec
     from wire.identity import Pseudonymiser
 
-    codec = mqtt_codec(profile.protocol)
+    try:
+        spec = codec(profile.protocol, MqttCodec)
+    except LookupError:
+        typer.echo(texts("profile.cli.not_mqtt", protocol=profile.protocol), err=True)
+        return EXIT_USAGE
     try:
         payload = sys.stdin.buffer.read() if message == Path("-") else message.read_bytes()
     except OSError as error:
         typer.echo(texts("finding.unreadable", cause=f"{message}: {error.strerror}"), err=True)
         return EXIT_USAGE
-    if len(payload) > codec.payload_bytes_max:
-        typer.echo(texts("profile.cli.payload_too_large", limit=codec.payload_bytes_max), err=True)
+    if len(payload) > spec.payload_bytes_max:
+        typer.echo(texts("profile.cli.payload_too_large", limit=spec.payload_bytes_max), err=True)
         return EXIT_FINDINGS
-    outcome = Player(codec, profile, Pseudonymiser(os.urandom(32)), zone=zone).play(topic, payload)
+    outcome = Player(spec, profile, Pseudonymiser(os.urandom(32)), zone=zone).play(
+        {"topic": topic, "hex": payload.hex()}
+    )
     typer.echo(json.dumps({"schema": 1, **outcome}, ensure_ascii=False, indent=2))
     if not outcome["decoded"]:
-        typer.echo(texts("profile.cli.not_for_us", prefix=codec.topic_prefix), err=True)
+        typer.echo(texts("profile.cli.not_for_us", prefix=spec.topic_prefix), err=True)
     lost = [one for one in outcome["decoded"] if "discard" in one] + [e for e in outcome["events"] if "unmapped" in e]
     return EXIT_FINDINGS if lost or not outcome["decoded"] else EXIT_OK
 

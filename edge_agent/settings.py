@@ -17,17 +17,14 @@ from device_profiles.model import DeviceProfile
 from device_profiles.protocols import StrictModel, protocol
 from device_profiles.yaml_source import load, validate
 from edge_agent.outbox import OutboxLimits
-from edge_agent.settings_check import BROKER_FILES, cross_check, profile_folders
-from wire.mqtt_link import BrokerAddress
+from edge_agent.settings_check import cross_check, profile_folders
+from edge_agent.transports import AnyTransport, Broker, Endpoint, File
 
 DAY_S: Final = 86_400
 MIB: Final = 1024 * 1024
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Shown = Annotated[str, Field(max_length=64)]
-Host = Annotated[str, Field(min_length=1, max_length=253)]
-Port = Annotated[int, Field(ge=1, le=65_535)]
-File = Annotated[Path, Field(strict=False)]
 
 
 class Site(StrictModel):
@@ -42,39 +39,6 @@ class ClockChoice(StrictModel):
     """assume_synced: believe the wall clock although the kernel cannot be asked (containers). Shown in health."""
 
     assume_synced: bool = False
-
-
-class Broker(StrictModel):
-    """How to reach an MQTT broker."""
-
-    host: Host
-    port: Port = 1883
-    username: Annotated[str, Field(max_length=128)] = ""
-    password_file: File | None = None
-    tls_ca: File | None = None
-    tls_certificate: File | None = None
-    tls_key: File | None = None
-
-    def address(self, password: str) -> BrokerAddress:
-        """With the password that its file holds."""
-        return BrokerAddress(
-            host=self.host,
-            port=self.port,
-            username=self.username,
-            password=password,
-            tls_ca=self.tls_ca,
-            tls_certificate=self.tls_certificate,
-            tls_key=self.tls_key,
-        )
-
-
-class MqttTransport(Broker):
-    """An MQTT broker that devices speak to. client_id: stable, since the broker keeps our session under it."""
-
-    kind: Literal["mqtt"]
-    topic_prefix: Annotated[str, Field(pattern=r"^[^#+\s/][^#+\s]*$", max_length=128)] | None = None
-    client_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    version: Literal[4, 5] = 5
 
 
 class OutboxChoice(StrictModel):
@@ -102,7 +66,7 @@ class ChannelSettings(StrictModel):
 
     name: Name
     protocol: Annotated[str, Field(min_length=1, max_length=63)]
-    transport: MqttTransport
+    transport: AnyTransport
     devices: Annotated[tuple[DeviceSettings, ...], Field(min_length=1, max_length=256, strict=False)]
 
 
@@ -221,8 +185,9 @@ def read_secrets(settings: EdgeSettings) -> Secrets:
     )
 
 
-def _password(broker: Broker) -> str:
-    return _secret(broker.password_file) if broker.password_file is not None else ""
+def _password(endpoint: Endpoint) -> str:
+    path = getattr(endpoint, "password_file", None)
+    return "" if path is None else _secret(path)
 
 
 def _secret(path: Path) -> str:
@@ -234,17 +199,13 @@ def _secret(path: Path) -> str:
 
 
 def _resolved(settings: EdgeSettings, base: Path) -> EdgeSettings:
-    def broker(one: Broker) -> dict[str, object]:
-        return {name: base / path for name in BROKER_FILES if (path := getattr(one, name)) is not None}
-
     channels = tuple(
-        channel.model_copy(update={"transport": channel.transport.model_copy(update=broker(channel.transport))})
-        for channel in settings.channels
+        channel.model_copy(update={"transport": channel.transport.resolved(base)}) for channel in settings.channels
     )
     names = ("data_dir", "campus_key_file", "campus_public_key_file", "identity_key_file")
     update: dict[str, object] = {name: base / getattr(settings, name) for name in names}
     update |= {
-        "uplink": settings.uplink.model_copy(update=broker(settings.uplink)),
+        "uplink": settings.uplink.resolved(base),
         "profile_folders": tuple(base / folder for folder in settings.profile_folders),
         "channels": channels,
     }

@@ -11,6 +11,7 @@ from device_profiles.catalogue import Catalogue
 from device_profiles.findings import Finding, Severity, nearest
 from device_profiles.protocols import ProtocolModel, protocol, protocol_names
 from device_profiles.yaml_source import Loc, Source, from_pydantic
+from edge_agent.transports import FILE_KEYS, transports
 
 
 def cross_check(source: Source, catalogue: Catalogue) -> Iterator[Finding]:
@@ -66,8 +67,6 @@ def _check_zone(source: Source, loc: Loc) -> Iterator[Finding]:
         yield source.finding(loc, "unknown_zone", params=params)
 
 
-# Keys of a broker's settings that name a file.
-BROKER_FILES: Final = ("password_file", "tls_ca", "tls_certificate", "tls_key")
 # What `campus-edge enrol` writes.
 _ENROLMENT: Final[tuple[Loc, ...]] = (
     ("identity_key_file",),
@@ -84,7 +83,7 @@ def _check_files(source: Source) -> Iterator[Finding]:
     What enrolment writes is missed only when some of it is there: a box that has not joined yet is in order.
     """
     brokers: list[Loc] = [("uplink",), *((*channel, "transport") for channel in _channels(source))]
-    locs = [*_ENROLMENT[:-1], *((*broker, name) for broker in brokers for name in BROKER_FILES)]
+    locs = [*_ENROLMENT[:-1], *((*broker, name) for broker in brokers for name in FILE_KEYS)]
     named = {loc: source.value_at(loc) for loc in locs}
     paths = {loc: source.path.parent / name for loc, name in named.items() if isinstance(name, str)}
     modes = {path: _mode(path) for path in paths.values()}
@@ -128,7 +127,7 @@ def _check_channel(source: Source, loc: Loc, catalogue: Catalogue) -> Iterator[F
         if name in protocol_names():
             spoken = protocol(name)
             kind = source.value_at((*loc, "transport", "kind"))
-            if kind == "mqtt" and kind not in spoken.transports:
+            if isinstance(kind, str) and kind in transports() and kind not in spoken.transports:
                 params = {"protocol": name, "kind": kind}
                 yield source.finding((*loc, "transport", "kind"), "transport_unfit", params=params)
         else:

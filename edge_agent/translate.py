@@ -110,6 +110,7 @@ def _event(mapping: EventMapping, device: DeviceInfo, message: Message, pseudony
         device_time=None if message.device_time is None else read_device_time(message.device_time, device.zone),
         source=None if message.record_no is None else SourceKey(record_no=message.record_no),
         replayed=message.replayed,
+        initialized=message.initialized,
         values=values,
     )
 

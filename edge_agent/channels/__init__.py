@@ -1,8 +1,8 @@
 """Channels: the parts that do IO with devices. One channel is one conversation, and one task owns it.
 
-A channel kind is one module here, named by `transport.kind` in the settings; it exposes `make`. A device profile, a
-codec and a channel meet in `reception`, which every kind shares: what came from which device, what it means, where it
-is kept, and whether the device may be told.
+A channel is one module here, named by its transport model (`edge_agent.transports`); it exposes `make`. A device
+profile, a codec and a channel meet in `reception`, which every kind shares: what came from which device, what it means,
+where it is kept, and whether the device may be told.
 """
 
 from collections.abc import Sequence
@@ -30,6 +30,6 @@ def make_channel(
         BoundDevice(device.address_key, DeviceInfo(f"{parts.edge}/{device.name}", device.zone), device.profile)
         for device in devices
     ]
-    kind = import_module(f"{__name__}.{settings.transport.kind}")
+    kind = import_module(f"{__name__}.{settings.transport.channel}")
     channel: Channel = kind.make(settings, bound, parts, secrets.channel_passwords.get(settings.name, ""))
     return channel

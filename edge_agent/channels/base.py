@@ -7,6 +7,7 @@ from typing import Protocol
 from device_profiles.model import DeviceProfile
 from edge_agent.draft import Draft
 from edge_agent.message import Message
+from edge_agent.orders import Order, Performed
 from edge_agent.outbox import Appended
 from edge_agent.translate import DeviceInfo
 from wire.clock import Clock, Stamp
@@ -83,6 +84,12 @@ class Channel(Protocol):
         """Converse until the link ends, and raise what ended it (an OSError when it was the world's fault).
 
         up: called once the channel really works.
+        """
+
+    async def perform(self, order: Order) -> Performed:
+        """Have one device do something, once, and say how it ended. Raises nothing but cancellation.
+
+        Sends nothing after the order's deadline. Whatever may still reach the device later ends as `unknown`.
         """
 
     def health(self) -> ChannelHealth:

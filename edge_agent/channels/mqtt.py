@@ -34,10 +34,13 @@ from typing import Final, Protocol
 from edge_agent.channels.base import BoundDevice, Channel, ChannelHealth, ChannelParts
 from edge_agent.channels.bugs import Bugs
 from edge_agent.channels.reception import Parcel, Reception
-from edge_agent.codecs import Decoded, Downlink, MqttCodec, Sign, mqtt_codec
+from edge_agent.codecs import Decoded, Sign, codec
+from edge_agent.codecs.kinds.mqtt import Downlink, MqttCodec
 from edge_agent.message import Discard, Message
+from edge_agent.orders import Order, Performed
 from edge_agent.settings import ChannelSettings
 from edge_agent.supervise import RefusedError
+from edge_agent.transports.mqtt import MqttTransport
 from edge_agent.wakeup import Signal
 from wire.clock import Stamp
 from wire.mqtt_link import BrokerAddress, LinkRefused, MqttLink
@@ -174,6 +177,11 @@ class MqttChannel:
         finally:
             self._link = None
             await link.close()
+
+    async def perform(self, order: Order) -> Performed:
+        """See Channel."""
+        del order
+        return Performed("rejected", "not_supported")
 
     def health(self) -> ChannelHealth:
         """See Channel."""
@@ -314,13 +322,13 @@ class MqttChannel:
 
 def make(settings: ChannelSettings, devices: Sequence[BoundDevice], parts: ChannelParts, password: str) -> Channel:
     """The channel of one entry of the settings. Raises LookupError when its protocol does not speak MQTT."""
-    codec = mqtt_codec(settings.protocol)
+    spec = codec(settings.protocol, MqttCodec)
     transport = settings.transport
+    if not isinstance(transport, MqttTransport):
+        raise TypeError(transport.kind)
     return MqttChannel(
-        MqttChannelSettings(
-            name=settings.name, topic_prefix=(transport.topic_prefix or codec.topic_prefix).rstrip("/")
-        ),
-        codec,
+        MqttChannelSettings(name=settings.name, topic_prefix=(transport.topic_prefix or spec.topic_prefix).rstrip("/")),
+        spec,
         devices,
         parts,
         dialler(

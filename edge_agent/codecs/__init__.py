@@ -1,16 +1,17 @@
 """Codecs: pure functions from bytes to messages and back. No socket, no clock, no task, no chance.
 
-A protocol is one module here whose name is that of the protocol in profile and settings; it exposes `SPEC`. Three
-outcomes only: messages, a `Discard` that says why the bytes made no sense, or nothing (not for us). No input, however
-odd, raises.
+A protocol is one module here whose name is that of the protocol in profile and settings; it exposes `SPEC`, an instance
+of one of the kinds in `edge_agent.codecs.kinds`: what a channel of that wire must know of a protocol. Three outcomes
+only: messages, a `Discard` that says why the bytes made no sense, or nothing (not for us). No input, however odd,
+raises.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple, TypeVar
 
 from edge_agent.message import Discard, Message
 from wire.topics import is_name
@@ -30,34 +31,24 @@ class Decoded(NamedTuple):
     content: Message | Discard
 
 
-class Downlink(NamedTuple):
-    """One MQTT message to a device."""
-
-    topic: str
-    payload: bytes
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MqttCodec:
-    """What the MQTT channel must know of a protocol; all of them pure.
+class Codec:
+    """What every kind of codec says of its protocol.
 
-    topic_prefix: the devices' factory setting. subscriptions: prefix -> topic filters. decode: prefix, topic, payload
-    (at most payload_bytes_max) -> what it holds. acknowledgements: prefix, address, message -> what the device is told
-    once the message is committed, empty when it expects nothing. records: the kinds that must become a record or be
-    quarantined; messages of other kinds only keep the conversation going. signs: kinds that say more than "alive".
-    harmless_keys: whose values may stay readable in quarantine, see edge_agent.redact.
+    records: the kinds that must become a record or be quarantined; messages of other kinds only keep the conversation
+    going. signs: kinds that say more than "alive". harmless_keys: whose values may stay readable in quarantine, see
+    edge_agent.redact. wire: the module of edge_agent.cases that plays its golden cases.
     """
 
+    wire: ClassVar[str]
+
     protocol: str
-    topic_prefix: str
-    payload_bytes_max: int
-    subscriptions: Callable[[str], Sequence[str]]
-    decode: Callable[[str, str, bytes], Sequence[Decoded]]
-    acknowledgements: Callable[[str, str, Message], Sequence[Downlink]]
     records: frozenset[str]
     signs: Mapping[str, Sign]
     harmless_keys: frozenset[str]
 
+
+C = TypeVar("C", bound=Codec)
 
 # A device's own text for an id or an enumeration: no blank and nothing but ASCII, so that no name of a person fits.
 TOKEN_LENGTH_MAX: Final = 64
@@ -68,12 +59,12 @@ def is_token(text: str) -> bool:
     return 0 < len(text) <= TOKEN_LENGTH_MAX and text.isascii() and text.replace("-", "").replace("_", "").isalnum()
 
 
-def mqtt_codec(protocol: str) -> MqttCodec:
-    """The codec of an MQTT protocol. Raises LookupError when there is none."""
+def codec(protocol: str, kind: type[C]) -> C:
+    """The codec of a protocol, if it is of this kind. Raises LookupError when there is none."""
     module = protocol.replace("-", "_")
     if not is_name(protocol) or find_spec(f"{__name__}.{module}") is None:
         raise LookupError(f"no codec for protocol {protocol!r}")
     spec = getattr(import_module(f"{__name__}.{module}"), "SPEC", None)
-    if not isinstance(spec, MqttCodec):
-        raise LookupError(f"protocol {protocol!r} does not speak MQTT")  # noqa: TRY004  a name was looked up
+    if not isinstance(spec, kind):
+        raise LookupError(f"protocol {protocol!r} has no {kind.__name__}")  # noqa: TRY004  a name was looked up
     return spec

@@ -35,7 +35,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from edge_agent.codecs import Decoded, Downlink, MqttCodec, Sign, is_token, loose
+from edge_agent.codecs import Decoded, Sign, is_token, loose
+from edge_agent.codecs.kinds.mqtt import Downlink, MqttCodec
 from edge_agent.codecs.loose import ABSENT
 from edge_agent.message import Discard, Holder, Message, RawCredential, Secret
 from wire.identity import source_no

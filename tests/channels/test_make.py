@@ -2,7 +2,8 @@ import pytest
 
 from edge_agent.channels import make_channel
 from edge_agent.channels.mqtt import MqttChannel
-from edge_agent.codecs import mqtt_codec
+from edge_agent.codecs import codec
+from edge_agent.codecs.kinds.mqtt import MqttCodec
 from edge_agent.settings import ChannelSettings, Device, DeviceSettings, Secrets
 from tests.channels.rig import Rig, eventually
 from tests.translate.profiles import facesluice_profile
@@ -67,4 +68,4 @@ async def test_a_channel_is_made_of_settings_and_dials_with_a_session_that_lasts
 @pytest.mark.parametrize("protocol", ["no-such", "loose", "__init__", "", "../facesluice"])
 def test_a_protocol_without_an_mqtt_codec_is_refused(protocol: str) -> None:
     with pytest.raises(LookupError):
-        mqtt_codec(protocol)
+        codec(protocol, MqttCodec)

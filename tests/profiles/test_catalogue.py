@@ -8,7 +8,8 @@ import pytest
 from device_profiles.catalogue import SHIPPED, load_catalogue, profile_files
 from device_profiles.model import DeviceProfile, read_profile
 from device_profiles.protocols import protocol, protocol_names
-from edge_agent.codecs import mqtt_codec
+from edge_agent.codecs import Codec, codec
+from edge_agent.transports import transports
 from tests.profiles.writing import FACESLUICE, write_profile
 from wire.topics import TOPICS, lane_of
 
@@ -48,7 +49,7 @@ def test_mappings_speak_of_known_topics_and_fields(profile: DeviceProfile) -> No
 def test_every_message_of_the_protocol_means_something(profile: DeviceProfile) -> None:
     """What no mapping wants is quarantined; a shipped profile leaves no record of a device there."""
     unconditional = {mapping.source for mapping in profile.event_mappings if not mapping.when}
-    assert mqtt_codec(profile.protocol).records <= unconditional
+    assert codec(profile.protocol, Codec).records <= unconditional
 
 
 def test_no_mapping_stands_behind_one_that_takes_everything(profile: DeviceProfile) -> None:
@@ -80,8 +81,8 @@ def test_every_protocol_has_a_codec_of_its_name_and_a_profile() -> None:
     for name in protocol_names():
         assert protocol(name).name == name
         assert name in spoken
-        if "mqtt" in protocol(name).transports:
-            assert mqtt_codec(name).protocol == name
+        assert codec(name, Codec).protocol == name
+        assert protocol(name).transports <= transports().keys()
     with pytest.raises(LookupError):
         protocol("no-such-protocol")
 

@@ -1,19 +1,15 @@
-"""Golden cases: `tests/protocols/<protocol>/<case>/` with messages.jsonl, expected.json and README.md.
-
-One line of messages.jsonl is one MQTT message: {"topic", and "payload" (JSON), "text" (ASCII) or "hex"}. expected.json
-holds for each line what the codec decodes, what the device is told after the commit, and what the shipped profile makes
-of it. A case is added without code.
-"""
+"""The golden cases of this folder: `<protocol>/<case>/`, played by edge_agent.cases. A case is added without code."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from edge_agent.codecs import Decoded, MqttCodec
-from edge_agent.message import Discard, Message, Secret
+from device_profiles.catalogue import load_catalogue
+from device_profiles.model import DeviceProfile
+from edge_agent.cases import CASES_KEY, Player, payload_of
+from edge_agent.codecs import Codec, codec
+from wire.identity import Pseudonymiser
 
 HERE = Path(__file__).parent
 
@@ -29,53 +25,26 @@ class Case:
     def protocol(self) -> str:
         return self.folder.parent.name.replace("_", "-")
 
-    def messages(self) -> list[tuple[str, bytes]]:
-        lines = (self.folder / "messages.jsonl").read_text(encoding="utf-8").splitlines()
-        return [_message(json.loads(line)) for line in lines]
+    def profile(self) -> DeviceProfile:
+        """The one a file `profile` in the folder names; else the protocol's only one."""
+        named = self.folder / "profile"
+        profiles = [one for one in load_catalogue(()).profiles.values() if one.protocol == self.protocol]
+        if named.exists():
+            profiles = [one for one in profiles if one.name == named.read_text(encoding="utf-8").strip()]
+        (profile,) = profiles
+        return profile
 
-    def expected(self) -> list[dict[str, Any]]:
-        expected: list[dict[str, Any]] = json.loads((self.folder / "expected.json").read_text(encoding="utf-8"))
-        return expected
+    def rows(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.folder / "messages.jsonl").read_text(encoding="utf-8").splitlines()]
 
+    def messages(self) -> list[dict[str, Any]]:
+        """What the codec makes of it, as JSON."""
+        player = Player(codec(self.protocol, Codec), self.profile(), Pseudonymiser(CASES_KEY), reveal=True)
+        return [one["message"] for row in self.rows() for one in player.play(row)["decoded"] if "message" in one]
 
-def all_cases() -> list[Case]:
-    return [Case(path.parent) for path in sorted(HERE.glob("*/*/messages.jsonl"))]
-
-
-def _message(row: dict[str, Any]) -> tuple[str, bytes]:
-    if "hex" in row:
-        return row["topic"], bytes.fromhex(row["hex"])
-    if "text" in row:
-        return row["topic"], row["text"].encode("ascii")
-    return row["topic"], json.dumps(row["payload"], ensure_ascii=False).encode()
-
-
-def shown(codec: MqttCodec, decoded: Decoded) -> dict[str, Any]:
-    """What a codec gives, as JSON. Secrets stand in clear: the people of the cases are invented."""
-    address, content = decoded
-    if isinstance(content, Discard):
-        return {"address": address, "discard": content.reason}
-    told = codec.acknowledgements(codec.topic_prefix, address, content)
-    return {
-        "address": address,
-        "message": _shown_message(content),
-        "told": [{"topic": topic, "payload": json.loads(payload)} for topic, payload in told],
-    }
+    def mqtt_messages(self) -> list[tuple[str, bytes]]:
+        return [(row["topic"], payload_of(row)) for row in self.rows()]
 
 
-def _shown_message(message: Message) -> dict[str, Any]:
-    holder, credential = message.holder, message.credential
-    everything = {
-        "kind": message.kind,
-        "fields": dict(message.fields),
-        "record_no": message.record_no,
-        "device_time": message.device_time,
-        "holder": holder and {"number": clear(holder.number), "scope": holder.scope},
-        "credential": credential and {"kind": credential.kind, "number": clear(credential.number)},
-        "replayed": message.replayed,
-    }
-    return {key: msgspec.to_builtins(value) for key, value in everything.items() if value not in (None, {}, False)}
-
-
-def clear(secret: Secret | None) -> str | None:
-    return None if secret is None else secret.reveal()
+def all_cases(protocol: str = "*") -> list[Case]:
+    return [Case(path.parent) for path in sorted(HERE.glob(f"{protocol}/*/messages.jsonl"))]

@@ -1,0 +1,169 @@
+"""Golden cases: what a device says, what the codec must make of it, and what a profile then means by it.
+
+    <cases>/<protocol>/<case>/messages.jsonl   one thing a device says a line, as its wire writes it (see the modules)
+    <cases>/<protocol>/<case>/expected.json    one entry a line: {"decoded": […], "events": […]}
+    <cases>/<protocol>/<case>/README.md        where it comes from
+
+A case needs no code. Its people are invented, so their numbers stand in it in clear. What a real device said is played
+without `reveal` and with a key of the moment: a ref under a key that everybody has would give the number away.
+
+Each wire has one module here, named by `Codec.wire`, that exposes `replay`.
+"""
+
+import difflib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from device_profiles.model import DeviceProfile
+from edge_agent.codecs import Codec, Decoded, codec
+from edge_agent.message import Discard, Message, Secret
+from edge_agent.translate import DeviceInfo, Unmapped, translate
+from wire.identity import Pseudonymiser
+
+DEVICE: Final = "gate-1/face-1"
+ZONE: Final = "Asia/Shanghai"
+# Not a secret: the refs in expected.json are made with it, and no campus has it.
+CASES_KEY: Final = b"golden cases of tests only......"
+
+_HIDDEN: Final = "…"
+
+
+class Heard(NamedTuple):
+    """One thing decoded, and what the device is told once it is committed, as JSON."""
+
+    decoded: Decoded
+    told: Sequence[Any] = ()
+
+
+# Of a codec: what one line of messages.jsonl comes to. It may remember the lines before (a serial line does).
+Replay = Callable[[Mapping[str, Any]], Sequence[Heard]]
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """One case, played. diff: lines, expected against given; empty when they agree."""
+
+    name: str
+    diff: tuple[str, ...]
+
+
+class BadCase(ValueError):
+    """A case's own files cannot be read; names the file and the line."""
+
+
+def case_folders(cases: Path, protocol: str) -> list[Path]:
+    """The cases of a protocol, sorted by name. cases: the folder that holds one folder for each protocol."""
+    folder = cases / protocol.replace("-", "_")
+    return sorted(path.parent for path in folder.glob("*/messages.jsonl"))
+
+
+def play(profile: DeviceProfile, folder: Path) -> Played:
+    """Play one case. Raises BadCase; LookupError when the profile's protocol has no codec."""
+    player = Player(codec(profile.protocol, Codec), profile, Pseudonymiser(CASES_KEY), reveal=True)
+    given = player.play_file(folder / "messages.jsonl")
+    path = folder / "expected.json"
+    try:
+        expected = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadCase(f"{path}: {error}") from None
+    diff = difflib.unified_diff(_lines(expected), _lines(given), "expected", "given", lineterm="")
+    return Played(folder.name, tuple(diff))
+
+
+class Player:
+    """Says what a device's words become. reveal: show the numbers of people and cards in clear; zone: of its clock."""
+
+    def __init__(
+        self,
+        spec: Codec,
+        profile: DeviceProfile,
+        pseudonymiser: Pseudonymiser,
+        *,
+        reveal: bool = False,
+        zone: str = ZONE,
+    ) -> None:
+        self._spec = spec
+        self._profile = profile
+        self._pseudonymiser = pseudonymiser
+        self._reveal = reveal
+        self._zone = zone
+        make: Callable[[Codec, DeviceProfile], Replay] = import_module(f"{__name__}.{spec.wire}").replay
+        self._replay = make(spec, profile)
+
+    def play_file(self, path: Path) -> list[dict[str, Any]]:
+        """Every line of a messages.jsonl. Raises BadCase."""
+        played = []
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError) as error:
+            raise BadCase(f"{path}: {error}") from None
+        for number, line in enumerate(lines, start=1):
+            try:
+                played.append(self.play(json.loads(line)))
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
+                raise BadCase(f"{path}:{number}: {error!r}") from None
+        return played
+
+    def play(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """One line: decoded, and the records of the profile without id and stamp."""
+        heard = self._replay(row)
+        return {
+            "decoded": [self._shown(one) for one in heard],
+            "events": [event for one in heard for event in self._events(one.decoded)],
+        }
+
+    def _shown(self, heard: Heard) -> dict[str, Any]:
+        address, content = heard.decoded
+        if isinstance(content, Discard):
+            return {"address": address, "discard": content.reason}
+        return {"address": address, "message": self._shown_message(content), "told": list(heard.told)}
+
+    def _shown_message(self, message: Message) -> dict[str, Any]:
+        holder, credential = message.holder, message.credential
+        everything = {
+            "kind": message.kind,
+            "fields": dict(message.fields),
+            "record_no": message.record_no,
+            "device_time": message.device_time,
+            "holder": holder and {"number": self._number(holder.number), "scope": holder.scope},
+            "credential": credential and {"kind": credential.kind, "number": self._number(credential.number)},
+            "replayed": message.replayed,
+            "initialized": message.initialized,
+        }
+        return {key: msgspec.to_builtins(value) for key, value in everything.items() if value not in (None, {}, False)}
+
+    def _number(self, secret: Secret | None) -> str | None:
+        if secret is None:
+            return None
+        return secret.reveal() if self._reveal else _HIDDEN
+
+    def _events(self, decoded: Decoded) -> Iterator[dict[str, Any]]:
+        content = decoded.content
+        if not isinstance(content, Message) or content.kind not in self._spec.records:
+            return
+        result = translate(self._profile, DeviceInfo(DEVICE, self._zone), content, self._pseudonymiser)
+        if isinstance(result, Unmapped):
+            yield {"unmapped": result.kind}
+            return
+        for draft in result:
+            record = msgspec.to_builtins(draft.record)
+            yield {key: value for key, value in record.items() if key not in {"id", "stamp"}}
+
+
+def payload_of(row: Mapping[str, Any]) -> bytes:
+    """The bytes of a line: "hex", "text" (ASCII) or "payload" (JSON, sent as UTF-8)."""
+    if "hex" in row:
+        return bytes.fromhex(row["hex"])
+    if "text" in row:
+        return str(row["text"]).encode("ascii")
+    return json.dumps(row["payload"], ensure_ascii=False).encode()
+
+
+def _lines(document: object) -> list[str]:
+    return json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True).splitlines()
