@@ -13,13 +13,14 @@ import logging
 import os
 import random
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from edge_agent import HEALTH_FILE, OUTBOX_FILE, version
 from edge_agent.birth import birth
 from edge_agent.channels import Channel, ChannelParts, make_channel
 from edge_agent.clock import ClockWatch
+from edge_agent.downlink import CommandDesk, Target
 from edge_agent.draft import NO_ID, NO_STAMP, Draft
 from edge_agent.health import Health, new_counters
 from edge_agent.intake import Intake
@@ -33,6 +34,7 @@ from wire.identity import Pseudonymiser
 from wire.mqtt_link import LinkRefused
 from wire.records import ClockMark
 from wire.system_clock import SystemClock
+from wire.topics import Down, down_topic
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +102,17 @@ class _Box:
         )
         campus_public = secrets.campus_public_key
         self._uplink_up: Callable[[], None] = lambda: None
+        self._channels = self._make_channels()
+        self._desk = CommandDesk(
+            edge=settings.edge,
+            topic=down_topic(settings.campus, settings.edge, Down.COMMAND),
+            targets=dict(self._targets()),
+            intake=self._intake,
+            clock=clock,
+            random=os.urandom,
+            verify=lambda message, signature: verifies(campus_public, message, signature),
+            counters=self._counters,
+        )
         self._uplink = Uplink(
             outbox,
             campus=settings.campus,
@@ -109,7 +122,9 @@ class _Box:
             sign=key.sign,
             verify=lambda message, signature: verifies(campus_public, message, signature),
             software=version(),
-            heartbeat=self._health.decorate,
+            heartbeat=lambda plain: self._desk.decorate(self._health.decorate(plain)),
+            commanded=self._commanded,
+            ended=self._desk.disconnected,
             welcomed=lambda: self._uplink_up(),  # noqa: PLW0108  set anew by each connection
         )
 
@@ -127,19 +142,21 @@ class _Box:
             spine = [group.create_task(self._intake.run(), name="intake")]
             spine += [group.create_task(self._maintain()), group.create_task(self._watch_clock())]
             await self._intake.accept(drafts)
+            desk = group.create_task(self._desk.run(await self._outbox.interrupted()), name="commands")
             log.info("box started", extra={"edge": self._settings.edge, "channels": len(self._settings.channels)})
             uplink, *channels = [
                 group.create_task(supervisor.run(), name=supervisor.health.name) for supervisor in supervisors
             ]
             await stop.wait()
             log.info("box stopping", extra={"edge": self._settings.edge})
+            await _end([desk])
             await _end(channels)
             await _end(spine)
             await self._intake.finish()
             await self._say_goodbye()
             await _end([uplink])
 
-    def _supervise_channels(self) -> Sequence[Supervisor]:
+    def _make_channels(self) -> dict[str, Channel]:
         parts = ChannelParts(
             edge=self._settings.edge,
             intake=self._intake,
@@ -148,13 +165,24 @@ class _Box:
             clock=self._clock,
             counters=self._counters,
         )
-        return [
-            self._supervise(
-                f"channel {settings.name}",
-                _runner(make_channel(settings, self._devices[settings.name], parts, self._secrets)),
-            )
+        return {
+            settings.name: make_channel(settings, self._devices[settings.name], parts, self._secrets)
             for settings in self._settings.channels
-        ]
+        }
+
+    def _targets(self) -> Iterator[tuple[str, Target]]:
+        """Every device by its id on the campus, as far as it can be commanded."""
+        for name, channel in self._channels.items():
+            for device in self._devices[name]:
+                target = Target(device.address_key, device.profile, channel.perform)
+                yield f"{self._settings.edge}/{device.name}", target
+
+    async def _commanded(self, leaf: Down, frame: bytes) -> None:
+        if leaf is Down.COMMAND:
+            await self._desk.take(frame)
+
+    def _supervise_channels(self) -> Sequence[Supervisor]:
+        return [self._supervise(f"channel {name}", _runner(channel)) for name, channel in self._channels.items()]
 
     def _supervise_uplink(self) -> Supervisor:
         return self._supervise("uplink", self._serve_uplink)

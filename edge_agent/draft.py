@@ -19,7 +19,7 @@ NO_STAMP: Final = Stamp(wall_ns=0, mono_ns=0, boot_id="0" * 32, clock=ClockState
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A record whose id and stamp are NO_ID and NO_STAMP."""
+    """A record whose stamp is NO_STAMP and whose id is NO_ID, unless it follows from another fact (wire.derived_id)."""
 
     record: Event | Reading | Outcome | ClockMark
 

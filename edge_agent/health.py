@@ -25,6 +25,9 @@ COUNTERS: Final = (
     "discarded_total",  # bytes that made no sense, quarantined on the box
     "unmapped_total",  # messages that the profile gives no meaning, quarantined on the box
     "unknown_device_total",  # from devices that no setting names, quarantined on the box
+    "commands_forged_total",  # command frames that our campus has not signed
+    "commands_dropped_total",  # under a lease that is void or told as settled; the campus ends them
+    "outcomes_total",  # ends of commands written
     "device_errors_total",  # exceptions in our own code while handling one device
 )
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from edge_agent.draft import Draft
+from edge_agent.draft import NO_ID, Draft
 from edge_agent.outbox import Appended, Entry, Fate
 from edge_agent.wakeup import Signal
 from wire.clock import Clock, Stamp
@@ -117,7 +117,9 @@ class Intake:
         return self._waiting
 
     def _entry(self, draft: Draft, stamp: Stamp) -> Entry:
-        record = draft.stamped(self._random(16).hex(), stamp)
+        # A record whose id follows from another fact brings it along.
+        event_id = draft.record.id if draft.record.id != NO_ID else self._random(16).hex()
+        record = draft.stamped(event_id, stamp)
         check_owner(record, self._edge)
         record_lane(record)
         return Entry(record, encode_record(record))

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from wire.clock import Ns, Stamp
-from wire.commands import Lease
+from wire.commands import Lease, LeaseId
 from wire.identity import Chain, Epoch
 from wire.records import Short, Text
 from wire.topics import Lane
@@ -122,7 +122,12 @@ class LaneDepth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="hb"):
     """Every two seconds while connected: liveness, counters, one fresh lease, versions of the documents applied.
 
-    counters: names from a closed list of the box's health module.
+    counters: names from a closed list of the box's health module. settled_leases: leases of this session that have run
+    out, each use of which was never taken or has its outcome in the outbox; the box takes nothing more under them.
+    commands_pending: commands the box works on whose outcome is not in the outbox yet. Both are true of a moment before
+    lanes was read, so that a campus which has the whole of lane A (queued is 0) may conclude: a command under a settled
+    lease of this session, or, when commands_pending is 0, under any lease of an earlier session, that has no
+    Command/Taken in the ledger was never carried out and never will be.
     """
 
     session: Nonce
@@ -131,6 +136,8 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, t
     lease: Lease | None = None
     lanes: dict[Lane, LaneDepth] = {}
     documents: dict[Short, Short] = {}
+    settled_leases: Annotated[tuple[LeaseId, ...], msgspec.Meta(max_length=64)] = ()
+    commands_pending: Count = 0
     counters: Annotated[dict[Short, int | float], msgspec.Meta(max_length=128)] = {}
 
 

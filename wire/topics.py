@@ -41,6 +41,7 @@ TOPICS: Final[dict[str, Lane]] = {
     "Delivery/Conflict": Lane.A,
     "Delivery/EpochForked": Lane.A,
     "Delivery/Incident": Lane.A,
+    "Command/Taken": Lane.A,
     "Command/Settled": Lane.A,
     "Alarm/Transition": Lane.A,
     # M
@@ -83,7 +84,6 @@ TOPICS: Final[dict[str, Lane]] = {
     "Broadcast/State": Lane.S,
     "Camera/Motion": Lane.S,
     "Command/Requested": Lane.S,
-    "Command/Taken": Lane.S,
     "Device/State/Operating": Lane.S,
     "Device/State/Clock": Lane.S,
     "Device/State/Info": Lane.S,

@@ -23,6 +23,7 @@ connection itself are arguments.
 
 from edge_agent.outbox.facade import Hop, InlineHop, Outbox, ThreadHop, open_outbox
 from edge_agent.outbox.inspection import Survey, survey
+from edge_agent.outbox.interrupted import outcome_id, taken_id
 from edge_agent.outbox.model import (
     Appended,
     Entry,
@@ -63,5 +64,7 @@ __all__ = [
     "Survey",
     "ThreadHop",
     "open_outbox",
+    "outcome_id",
     "survey",
+    "taken_id",
 ]

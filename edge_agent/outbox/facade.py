@@ -17,6 +17,7 @@ from edge_agent.outbox.model import Appended, Entry, Maintenance, OutboxLimits, 
 from edge_agent.outbox.store import OutboxStore
 from wire.clock import Clock
 from wire.delivery import LaneDepth, LaneState
+from wire.records import Event
 from wire.topics import Lane
 
 T = TypeVar("T")
@@ -112,6 +113,10 @@ class Outbox:
     async def chain_at(self, lane: Lane, seq: int) -> bytes | None:
         """See OutboxStore.chain_at."""
         return await self._hop.run(lambda: self._store.chain_at(lane, seq))
+
+    async def interrupted(self) -> list[Event]:
+        """See OutboxStore.interrupted."""
+        return await self._hop.run(self._store.interrupted)
 
     async def acknowledge(self, through: Mapping[Lane, int]) -> None:
         """See OutboxStore.acknowledge."""

@@ -12,10 +12,12 @@ from edge_agent.outbox.core import Core
 from edge_agent.outbox.counters import lane_depth, lane_state
 from edge_agent.outbox.files import Lock
 from edge_agent.outbox.gaps import GapNote, decode_note, gap_body
+from edge_agent.outbox.interrupted import interrupted
 from edge_agent.outbox.model import Appended, Entry, Maintenance, OutboxLimits, Quarantined, Recovery, Row
 from wire.clock import Clock
 from wire.delivery import LaneDepth, LaneState
 from wire.identity import chain_next, record_hash
+from wire.records import Event
 from wire.topics import LANES, Lane
 
 _READ: Final = "SELECT key, through, gap, chain, body FROM record WHERE key >= ? AND key <= ? ORDER BY key LIMIT ?"
@@ -161,6 +163,11 @@ class OutboxStore:
             note, edge=book.edge, epoch=book.epoch, lane=lane, first=first, through=through, count=count, chain=chain
         )
         return Row(first, through, body, chain)
+
+    def interrupted(self) -> list[Event]:
+        """Commands that an earlier run took and did not end: their Command/Taken records, in order."""
+        with self._core.reading():
+            return interrupted(self._core)
 
     # --- acknowledged -----------------------------------------------------------------------------------
 

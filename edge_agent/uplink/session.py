@@ -14,6 +14,8 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+import msgspec
+
 from edge_agent.outbox import Row
 from edge_agent.uplink.seams import Carrier, Spool, UplinkRefusedError
 from edge_agent.uplink.turns import Goodput, Turns
@@ -67,11 +69,12 @@ class Uplink:
         heartbeat: Callable[[Heartbeat], Heartbeat] = lambda plain: plain,
         commanded: Callable[[Down, bytes], Awaitable[None]] | None = None,
         welcomed: Callable[[], None] = lambda: None,
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
         """sign: Ed25519 over the signing input, hex. verify: whether the campus signed that.
 
         heartbeat: adds lease, documents and counters. commanded: takes cmd and doc frames. welcomed: told when the
-        campus has accepted the session.
+        campus has accepted the session. ended: told when a connection is over.
         """
         self._spool = spool
         self._campus = campus
@@ -84,6 +87,7 @@ class Uplink:
         self._decorate = heartbeat
         self._commanded = commanded
         self._welcomed = welcomed
+        self._ended = ended
         self._wake = Signal()
         self._accepted = Signal()
         self._hello_topic = up_topic(campus, edge, Up.HELLO)
@@ -131,6 +135,7 @@ class Uplink:
             raise _first(ended) from None
         finally:
             self.open = False
+            self._ended()
 
     # --- down -----------------------------------------------------------------------------------------
 
@@ -270,9 +275,13 @@ class Uplink:
             if not self.open:
                 # A campus that is slow to welcome us would take it for a stranger's and have us begin again.
                 continue
+            session = self.session
+            plain = Heartbeat(session=session, epoch=self.epoch, stamp=self._clock.stamp())
+            # What it says of commands must be older than what it says of the lanes, see Heartbeat.
+            decorated = self._decorate(plain)
             depths = await self._spool.depths()
-            plain = Heartbeat(session=self.session, epoch=self.epoch, stamp=self._clock.stamp(), lanes=depths)
-            carrier.send(Up.HEARTBEAT, codec.encode_heartbeat(self._decorate(plain)))
+            if self.open and session == self.session:
+                carrier.send(Up.HEARTBEAT, codec.encode_heartbeat(msgspec.structs.replace(decorated, lanes=depths)))
 
     async def _pump(self, carrier: Carrier) -> None:
         loop = asyncio.get_running_loop()

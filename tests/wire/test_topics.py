@@ -30,7 +30,7 @@ RULES = [
     (Lane.A, r"Door/State/(DoorAlarm|DoorTamper|DoorFault)$"),
     (Lane.A, r"AccessControl/(Duress|WrongTries)$"),
     (Lane.A, r"Fire/|Camera/(Tamper|SignalLoss|StorageFailure|NetworkFailure)$"),
-    (Lane.A, r"Device/Alarm$|Delivery/|Command/Settled$|Alarm/"),
+    (Lane.A, r"Device/Alarm$|Delivery/|Command/(Settled|Taken)$|Alarm/"),
     (Lane.D, r"AccessControl/|Door/State/DoorPhysicalState$|Door/RequestToExit$|Attendance/|Badge/"),
     (Lane.S, r"(Device|EdgeNode|AccessPoint|Credential)/State/|Door/State/|Broadcast/|Camera/Motion$"),
     (Lane.S, r"Biometric/|Command/|Document/|EdgeNode/Enrolled$|Audit/"),
