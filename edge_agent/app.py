@@ -20,6 +20,7 @@ from edge_agent import HEALTH_FILE, OUTBOX_FILE, version
 from edge_agent.birth import birth
 from edge_agent.channels import Channel, ChannelParts, make_channel
 from edge_agent.clock import ClockWatch
+from edge_agent.documents import UNTUNED, Cabinet, DeviceTuning, Tuning, tuning_kind
 from edge_agent.downlink import CommandDesk, Target
 from edge_agent.draft import NO_ID, NO_STAMP, Draft
 from edge_agent.health import Health, new_counters
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 MAINTAIN_S: Final = 5.0
 CLOCK_WATCH_S: Final = 5.0
 GOODBYE_S: Final = 2.0
+DOCUMENTS_FOLDER: Final = "documents"
 
 
 async def run_agent(settings: EdgeSettings, loaded: Loaded, *, stop: asyncio.Event | None = None) -> None:
@@ -102,7 +104,18 @@ class _Box:
         )
         campus_public = secrets.campus_public_key
         self._uplink_up: Callable[[], None] = lambda: None
+        self._tuning = Tuning(schema=1, devices={})
         self._channels = self._make_channels()
+        names = [device.name for bound in devices.values() for device in bound]
+        self._cabinet = Cabinet(
+            settings.data_dir / DOCUMENTS_FOLDER,
+            [tuning_kind(names, self._tune)],
+            edge=settings.edge,
+            topic=down_topic(settings.campus, settings.edge, Down.DOCUMENT),
+            intake=self._intake,
+            verify=lambda message, signature: verifies(campus_public, message, signature),
+        )
+        self._cabinet.open()
         self._desk = CommandDesk(
             edge=settings.edge,
             topic=down_topic(settings.campus, settings.edge, Down.COMMAND),
@@ -125,6 +138,7 @@ class _Box:
             heartbeat=lambda plain: self._desk.decorate(self._health.decorate(plain)),
             commanded=self._commanded,
             ended=self._desk.disconnected,
+            documents=self._cabinet.versions,
             welcomed=lambda: self._uplink_up(),  # noqa: PLW0108  set anew by each connection
         )
 
@@ -164,6 +178,7 @@ class _Box:
             pseudonymiser=Pseudonymiser(self._secrets.campus_key),
             clock=self._clock,
             counters=self._counters,
+            tuning=self._tuning_of,
         )
         return {
             settings.name: make_channel(settings, self._devices[settings.name], parts, self._secrets)
@@ -180,6 +195,14 @@ class _Box:
     async def _commanded(self, leaf: Down, frame: bytes) -> None:
         if leaf is Down.COMMAND:
             await self._desk.take(frame)
+        elif leaf is Down.DOCUMENT:
+            await self._cabinet.take(frame)
+
+    def _tune(self, tuning: Tuning) -> None:
+        self._tuning = tuning
+
+    def _tuning_of(self, device: str) -> DeviceTuning:
+        return self._tuning.devices.get(device.partition("/")[2], UNTUNED)
 
     def _supervise_channels(self) -> Sequence[Supervisor]:
         return [self._supervise(f"channel {name}", _runner(channel)) for name, channel in self._channels.items()]

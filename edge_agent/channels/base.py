@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from device_profiles.model import DeviceProfile
+from edge_agent.documents.tuning import UNTUNED, DeviceTuning
 from edge_agent.draft import Draft
 from edge_agent.message import Message
 from edge_agent.orders import Order, Performed
@@ -50,7 +51,8 @@ class ChannelParts:
     """What the composition root hands to every channel.
 
     edge: the box's own name. quarantine: keeps bytes in redacted form. counters: the names of edge_agent.health.
-    decide: called between translate and intake, for the decisions that the box itself makes.
+    decide: called between translate and intake, for the decisions that the box itself makes. tuning: what the campus
+    has set for a device, by its id; to be asked each time it is needed, because it may change at any moment.
     """
 
     edge: str
@@ -60,6 +62,7 @@ class ChannelParts:
     clock: Clock
     counters: dict[str, int]
     decide: Decide = as_reported
+    tuning: Callable[[str], DeviceTuning] = lambda _device: UNTUNED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,9 +79,10 @@ class Liveness:
         """The broker published the device's last will, or the device said goodbye."""
         return self._enter(Operating.DOWN, Cause.LAST_WILL, now_ns)
 
-    def tick(self, now_ns: int) -> Change | None:
-        """To be called every few seconds."""
-        if now_ns - self._heard_ns >= self._limit_ns:
+    def tick(self, now_ns: int, silent_after_s: int | None = None) -> Change | None:
+        """To be called every few seconds. silent_after_s: another limit, for now."""
+        limit_ns = self._limit_ns if silent_after_s is None else silent_after_s * NS_PER_S
+        if now_ns - self._heard_ns >= limit_ns:
             return self._enter(Operating.DOWN, Cause.SILENT, now_ns)
         return self._report(now_ns)
 

@@ -123,7 +123,10 @@ class Reception:
     def silent(self) -> list[Parcel]:
         """Changes that time alone has made. To be called every few seconds, connected or not."""
         now_ns = self._parts.clock.mono_ns()
-        changes = [(device, device.liveness.tick(now_ns)) for device in self._devices.values()]
+        changes = [
+            (device, device.liveness.tick(now_ns, self._parts.tuning(device.bound.info.id).silent_after_s))
+            for device in self._devices.values()
+        ]
         return [Parcel(device=device, change=change) for device, change in changes if change is not None]
 
     async def settle(self, parcel: Parcel, received: Stamp | None = None) -> bool:

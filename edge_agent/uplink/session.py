@@ -11,7 +11,7 @@ into a record.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -70,11 +70,12 @@ class Uplink:
         commanded: Callable[[Down, bytes], Awaitable[None]] | None = None,
         welcomed: Callable[[], None] = lambda: None,
         ended: Callable[[], None] = lambda: None,
+        documents: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         """sign: Ed25519 over the signing input, hex. verify: whether the campus signed that.
 
         heartbeat: adds lease, documents and counters. commanded: takes cmd and doc frames. welcomed: told when the
-        campus has accepted the session. ended: told when a connection is over.
+        campus has accepted the session. ended: told when a connection is over. documents: name -> version in force.
         """
         self._spool = spool
         self._campus = campus
@@ -88,6 +89,7 @@ class Uplink:
         self._commanded = commanded
         self._welcomed = welcomed
         self._ended = ended
+        self._documents = documents
         self._wake = Signal()
         self._accepted = Signal()
         self._hello_topic = up_topic(campus, edge, Up.HELLO)
@@ -260,6 +262,7 @@ class Uplink:
             stamp=self._clock.stamp(),
             lanes=await self._spool.lane_states(),
             software=self._software,
+            documents=dict(self._documents()),
         )
         line = codec.encode_line(hello)
         signature = self._sign(codec.signing_input(self._hello_topic, line))
@@ -276,7 +279,9 @@ class Uplink:
                 # A campus that is slow to welcome us would take it for a stranger's and have us begin again.
                 continue
             session = self.session
-            plain = Heartbeat(session=session, epoch=self.epoch, stamp=self._clock.stamp())
+            plain = Heartbeat(
+                session=session, epoch=self.epoch, stamp=self._clock.stamp(), documents=dict(self._documents())
+            )
             # What it says of commands must be older than what it says of the lanes, see Heartbeat.
             decorated = self._decorate(plain)
             depths = await self._spool.depths()

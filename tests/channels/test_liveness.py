@@ -104,3 +104,12 @@ def test_what_was_said_and_folded_adds_up_to_what_happened(steps: list[tuple[str
     assert [change.initialized for _, change in reports] == [number == 0 for number in range(len(reports))]
     for (early, _), (late, _) in zip(reports, reports[CHANGES_MAX:], strict=False):
         assert late - early >= CHANGES_WITHIN_S
+
+
+def test_another_limit_counts_as_long_as_it_is_given() -> None:
+    device = watched()
+    device.heard(at(0))
+    assert device.tick(at(29), 30) is None
+    assert device.tick(at(30), 30) == Change(DOWN, Cause.SILENT)
+    device.heard(at(31))
+    assert device.tick(at(180)) is None
