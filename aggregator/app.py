@@ -2,8 +2,9 @@
 
     broker -> front -> admission -> ledger -> readers, feed -> API
 
-Three files in data_dir: `ledger.sqlite` is the truth, `office.sqlite` holds accounts and enrolments, `views.sqlite`
-what readers made and can be deleted at any time. `run.json` says where a running aggregator listens.
+Four files in data_dir: `ledger.sqlite` is the truth, `office.sqlite` holds accounts and enrolments, `documents.sqlite`
+what boxes ought to have, `views.sqlite` what readers made and can be deleted at any time. `run.json` says where a
+running aggregator listens.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from aggregator.api import create_app
 from aggregator.api.campus import Campus
 from aggregator.broker import BrokerFolder
 from aggregator.campus_keys import CampusKeyError, load_campus_key, load_signing_key
+from aggregator.documents import Archive, Courier
 from aggregator.enrolment import BrokerAccess, Enrolment
 from aggregator.front import Front
 from aggregator.ledger import SqliteLedger
@@ -47,6 +49,7 @@ RUN_FILE: Final = "run.json"
 LEDGER_FILE: Final = "ledger.sqlite"
 OFFICE_FILE: Final = "office.sqlite"
 VIEWS_FILE: Final = "views.sqlite"
+DOCUMENTS_FILE: Final = "documents.sqlite"
 ENTER_WITHIN_S: Final = 3.0
 
 
@@ -60,6 +63,7 @@ class Parts:
     office: Office
     enrolment: Enrolment
     registry: Registry
+    archive: Archive
 
     @property
     def readers(self) -> Sequence[Reader]:
@@ -79,6 +83,9 @@ async def open_parts(settings: AggregatorSettings) -> AsyncIterator[Parts]:
         ledger_db = await open_database(await Database.open(settings.data_dir / LEDGER_FILE, "aggregator.ledger"))
         office_db = await open_database(await Database.open(settings.data_dir / OFFICE_FILE, "aggregator.accounts"))
         views_db = await open_database(await Database.open(settings.data_dir / VIEWS_FILE, "aggregator.readers"))
+        documents_db = await open_database(
+            await Database.open(settings.data_dir / DOCUMENTS_FILE, "aggregator.documents")
+        )
         ledger = await SqliteLedger.open(ledger_db, campus_id=settings.campus, random=os.urandom)
 
         async def append(records: Sequence[Record]) -> object:
@@ -100,6 +107,7 @@ async def open_parts(settings: AggregatorSettings) -> AsyncIterator[Parts]:
                 entered=lambda user, password: _entered(settings, user, password),
             ),
             registry=Registry(ledger, views_db),
+            archive=Archive(documents_db, clock),
         )
 
 
@@ -152,6 +160,9 @@ class _Service:
             clock=parts.clock,
             enrolled=parts.enrolment.enrolled,
             sign=signing_key.sign,
+            documents=lambda edge: self._courier.wanted(edge),  # noqa: PLW0108  made below
+            on_hello=lambda edge, hello, _heard_ns: self._courier.heard(edge, hello.documents),
+            on_heartbeat=lambda edge, heartbeat, _heard_ns: self._courier.heard(edge, heartbeat.documents),
         )
         self._front = Front(
             self._admission,
@@ -159,6 +170,13 @@ class _Service:
             campus=settings.campus,
             client_id=f"aggregator-{settings.campus}",
             chance=random.SystemRandom().random,
+        )
+        self._courier = Courier(
+            parts.archive,
+            campus=settings.campus,
+            clock=parts.clock,
+            sign=signing_key.sign,
+            send=self._front.send,
         )
         self._feed = Feed(parts.ledger)
         self._silence = SilenceWatch(
@@ -180,6 +198,8 @@ class _Service:
             enrolment=parts.enrolment,
             registry=parts.registry,
             feed=self._feed,
+            archive=parts.archive,
+            courier=self._courier,
             health=self.health,
             secure_cookies=settings.http.secure_cookies,
         )
@@ -195,6 +215,7 @@ class _Service:
             others = [group.create_task(self._front.run(), name="front"), group.create_task(self._feed.run())]
             others += [group.create_task(reader.run(), name=reader.name) for reader in self._parts.readers]
             others.append(group.create_task(self._silence.run(), name="silence"))
+            others.append(group.create_task(self._courier.run(), name="documents"))
             run_file.write_text(json.dumps({"schema": 1, "http": port, "host": host, "pid": os.getpid()}))
             log.info("campus started", extra={"campus": self._parts.settings.campus, "http": f"{host}:{port}"})
             await stop.wait()

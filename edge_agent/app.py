@@ -20,7 +20,7 @@ from edge_agent import HEALTH_FILE, OUTBOX_FILE, version
 from edge_agent.birth import birth
 from edge_agent.channels import Channel, ChannelParts, make_channel
 from edge_agent.clock import ClockWatch
-from edge_agent.documents import UNTUNED, Cabinet, DeviceTuning, Tuning, tuning_kind
+from edge_agent.documents import Cabinet, tuning_kind
 from edge_agent.downlink import CommandDesk, Target
 from edge_agent.draft import NO_ID, NO_STAMP, Draft
 from edge_agent.health import Health, new_counters
@@ -31,6 +31,7 @@ from edge_agent.settings import Device, EdgeSettings, Loaded, Secrets, read_secr
 from edge_agent.supervise import RefusedError, Supervisor
 from edge_agent.uplink import Uplink, UplinkRefusedError
 from edge_agent.uplink.carrier import MqttCarrier
+from wire.documents import UNTUNED, DeviceTuning, Tuning
 from wire.identity import Pseudonymiser
 from wire.mqtt_link import LinkRefused
 from wire.records import ClockMark

@@ -6,6 +6,7 @@ from typing import Any
 
 from aggregator.accounts import Office
 from aggregator.admission import Admission
+from aggregator.documents import Archive, Courier
 from aggregator.enrolment import Enrolment
 from aggregator.ledger import Ledger
 from aggregator.live import Feed
@@ -28,5 +29,7 @@ class Campus:
     enrolment: Enrolment
     registry: Registry
     feed: Feed
+    archive: Archive
+    courier: Courier
     health: Callable[[], dict[str, Any]]
     secure_cookies: bool = False

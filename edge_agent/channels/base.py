@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from device_profiles.model import DeviceProfile
-from edge_agent.documents.tuning import UNTUNED, DeviceTuning
 from edge_agent.draft import Draft
 from edge_agent.message import Message
 from edge_agent.orders import Order, Performed
 from edge_agent.outbox import Appended
 from edge_agent.translate import DeviceInfo
 from wire.clock import Clock, Stamp
+from wire.documents import UNTUNED, DeviceTuning
 from wire.identity import Pseudonymiser
 
 

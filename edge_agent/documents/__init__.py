@@ -8,6 +8,6 @@ the campus sends what is missing until it hears the version it wants.
 """
 
 from edge_agent.documents.cabinet import Cabinet, DocumentKind, DocumentRefused
-from edge_agent.documents.tuning import UNTUNED, DeviceTuning, Tuning, tuning_kind
+from edge_agent.documents.tuning import tuning_kind
 
-__all__ = ["UNTUNED", "Cabinet", "DeviceTuning", "DocumentKind", "DocumentRefused", "Tuning", "tuning_kind"]
+__all__ = ["Cabinet", "DocumentKind", "DocumentRefused", "tuning_kind"]

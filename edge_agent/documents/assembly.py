@@ -9,12 +9,10 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Final
 
 from wire.delivery import DocumentChunk
+from wire.documents import DOCUMENT_BYTES_MAX
 from wire.errors import Malformed
-
-DOCUMENT_BYTES_MAX: Final = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

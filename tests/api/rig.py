@@ -16,6 +16,7 @@ from aggregator.admission import Admission
 from aggregator.admission.group import GroupLimits
 from aggregator.api import create_app
 from aggregator.api.campus import Campus
+from aggregator.documents import Archive, Courier
 from aggregator.enrolment import BrokerAccess, Enrolment
 from aggregator.ledger import Ledger, SqliteLedger
 from aggregator.live import Feed
@@ -24,7 +25,7 @@ from aggregator.storage import Database
 from tests.admission.box import CAMPUS, Box
 from tests.support.clock import VirtualClock, seeded
 from wire.records import Credential, CredentialKind, Event, Record
-from wire.topics import LANES
+from wire.topics import LANES, Down
 
 PASSWORD = "correct horse battery"
 ORIGIN = "http://campus.test"
@@ -138,6 +139,12 @@ async def assembled(folder: Path, *, ledger: Ledger | None = None) -> AsyncItera
             clock=clock,
             random=random,
         )
+        archive = Archive(await database("documents", "aggregator.documents"), clock)
+        sent: list[tuple[str, Down, bytes]] = []
+
+        async def send(edge: str, leaf: Down, frame: bytes) -> None:
+            sent.append((edge, leaf, frame))
+
         rig: Rig
         campus = Campus(
             name=CAMPUS,
@@ -153,6 +160,8 @@ async def assembled(folder: Path, *, ledger: Ledger | None = None) -> AsyncItera
             enrolment=enrolment,
             registry=Registry(ledger, await database("views", "aggregator.readers")),
             feed=Feed(ledger),
+            archive=archive,
+            courier=Courier(archive, campus=CAMPUS, clock=clock, sign=lambda message: message[:64], send=send),
             health=lambda: rig.health(),  # noqa: PLW0108  there is no rig yet
         )
         rig = Rig(campus, create_app(campus), clock, box, folder)

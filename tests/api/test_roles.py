@@ -27,6 +27,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/enrol": {"edge": "gate-1", "public_key": "ab" * 32},
     "POST /api/v1/users": {"name": "wang", "password": "long enough to be one", "roles": ["guard"]},
     "POST /api/v1/tokens": {"name": "wall", "roles": ["wall"]},
+    "PUT /api/v1/edges/{edge}/documents/{name}": {"schema": 1, "devices": {}},
 }
 
 

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.documents.assembly import DOCUMENT_BYTES_MAX, Assembly
+from edge_agent.documents.assembly import Assembly
 from wire.delivery import DOCUMENT_CHUNK_BYTES_MAX, DocumentChunk
+from wire.documents import DOCUMENT_BYTES_MAX
 from wire.errors import Malformed
 
 

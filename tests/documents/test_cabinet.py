@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.documents import Cabinet, DeviceTuning, Tuning, tuning_kind
+from edge_agent.documents import Cabinet, tuning_kind
 from edge_agent.draft import Draft
 from edge_agent.outbox import Appended, Fate
 from tests.documents.test_assembly import chunks
 from wire import codec
 from wire.clock import Stamp
 from wire.delivery import DocumentChunk
+from wire.documents import DeviceTuning, Tuning
 from wire.errors import Malformed
 from wire.records import Event
 from wire.topics import Down, Lane, down_topic

@@ -14,6 +14,7 @@ from aggregator.admission import Admission
 from aggregator.api import create_app
 from aggregator.api.campus import Campus
 from aggregator.broker import BrokerFolder, BrokerSettings
+from aggregator.documents import Archive, Courier
 from aggregator.enrolment import BrokerAccess, Enrolment
 from aggregator.ledger import MemoryLedger
 from aggregator.live import Feed
@@ -21,6 +22,7 @@ from aggregator.readers import Registry
 from aggregator.storage import Database
 from tests.support.clock import VirtualClock, seeded
 from wire.records import Record
+from wire.topics import Down
 
 CAMPUS = "school-7"
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -59,7 +61,13 @@ async def open_desk(folder: Path) -> AsyncIterator[Desk]:
     async with (
         await Database.open(folder / "office.sqlite", "aggregator.accounts") as office_db,
         await Database.open(folder / "views.sqlite", "aggregator.readers") as views_db,
+        await Database.open(folder / "documents.sqlite", "aggregator.documents") as documents_db,
     ):
+        archive = Archive(documents_db, clock)
+
+        async def send(_edge: str, _leaf: Down, _frame: bytes) -> None:
+            """Nobody is there."""
+
         enrolment = Enrolment(
             office_db,
             campus=CAMPUS,
@@ -81,6 +89,8 @@ async def open_desk(folder: Path) -> AsyncIterator[Desk]:
             enrolment=enrolment,
             registry=Registry(ledger, views_db),
             feed=Feed(ledger),
+            archive=archive,
+            courier=Courier(archive, campus=CAMPUS, clock=clock, sign=lambda message: message[:64], send=send),
             health=lambda: {"status": "ok"},
         )
         yield Desk(create_app(campus), campus, clock, ledger, folder, views_db)
