@@ -24,11 +24,13 @@ token_app = typer.Typer(help=_T("agg.cli.token"), no_args_is_help=True)
 user_app = typer.Typer(help=_T("agg.cli.user"), no_args_is_help=True)
 terminal_app = typer.Typer(help=_T("agg.cli.terminal"), no_args_is_help=True)
 readers_app = typer.Typer(help=_T("agg.cli.readers"), no_args_is_help=True)
+document_app = typer.Typer(help=_T("agg.cli.document"), no_args_is_help=True)
 app.add_typer(edge_app, name="edge")
 app.add_typer(token_app, name="token")
 app.add_typer(user_app, name="user")
 app.add_typer(terminal_app, name="terminal")
 app.add_typer(readers_app, name="readers")
+app.add_typer(document_app, name="document")
 
 Config = Annotated[Path, typer.Option("--config", "-c", help=_T("agg.cli.opt.config"))]
 Json = Annotated[bool, typer.Option("--json", help=_T("agg.cli.opt.json"))]
@@ -208,6 +210,33 @@ def readers_rebuild(name: Annotated[str, typer.Argument()], config: Config = CON
     from aggregator.office_cli import rebuild_reader
 
     raise typer.Exit(rebuild_reader(_settings(config, lang), name, Texts(lang)))
+
+
+@document_app.command("put", help=_T("agg.cli.document_put"))
+def document_put(
+    edge: Annotated[str, typer.Argument()],
+    name: Annotated[str, typer.Argument()],
+    file: Annotated[Path, typer.Argument()],
+    config: Config = CONFIG,
+    lang: Language = None,
+) -> None:
+    """A new version of a document for one box."""
+    from aggregator.documents_cli import put_document
+
+    raise typer.Exit(put_document(_settings(config, lang), edge, name, file, Texts(lang)))
+
+
+@document_app.command("list", help=_T("agg.cli.document_list"))
+def document_list(
+    edge: Annotated[str, typer.Argument()],
+    config: Config = CONFIG,
+    as_json: Json = False,  # noqa: FBT002  typer's way
+    lang: Language = None,
+) -> None:
+    """What a box ought to have."""
+    from aggregator.documents_cli import list_documents
+
+    raise typer.Exit(list_documents(_settings(config, lang), edge, as_json=as_json, texts=Texts(lang)))
 
 
 def _password(texts: Texts) -> str:

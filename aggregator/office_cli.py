@@ -111,13 +111,15 @@ def add_edge(settings: AggregatorSettings, name: str, valid_h: int, texts: Texts
         typer.echo(token)
         typer.echo(texts("agg.edge.token", edge=name, hours=valid_h), err=True)
 
-    return _with(settings, issue, texts, show)
+    return with_parts(settings, issue, texts, show)
 
 
 def list_edges(settings: AggregatorSettings, *, as_json: bool, texts: Texts) -> int:
     """A line each."""
     columns = ("edge", "enrolled", "software", "revoked")
-    return _with(settings, lambda parts: parts.enrolment.edges(), texts, _lister(columns, as_json=as_json, texts=texts))
+    return with_parts(
+        settings, lambda parts: parts.enrolment.edges(), texts, lister(columns, as_json=as_json, texts=texts)
+    )
 
 
 def revoke_edge(settings: AggregatorSettings, name: str, texts: Texts) -> int:
@@ -131,7 +133,7 @@ def revoke_edge(settings: AggregatorSettings, name: str, texts: Texts) -> int:
             raise _UnknownError(name, nearest(name, known))
         return done
 
-    return _with(settings, revoke, texts, lambda _: typer.echo(texts("agg.edge.revoked", edge=name)))
+    return with_parts(settings, revoke, texts, lambda _: typer.echo(texts("agg.edge.revoked", edge=name)))
 
 
 def create_token(settings: AggregatorSettings, name: str, roles: Iterable[str], valid_days: int, texts: Texts) -> int:
@@ -145,13 +147,15 @@ def create_token(settings: AggregatorSettings, name: str, roles: Iterable[str], 
         await parts.office.record(CLI, "token.create", name, "done", "")
         return secret
 
-    return _with(settings, create, texts, typer.echo)
+    return with_parts(settings, create, texts, typer.echo)
 
 
 def list_tokens(settings: AggregatorSettings, *, as_json: bool, texts: Texts) -> int:
     """A line each; prefixes, never secrets."""
     columns = ("id", "name", "prefix", "roles", "created", "expires", "revoked")
-    return _with(settings, lambda parts: parts.office.tokens(), texts, _lister(columns, as_json=as_json, texts=texts))
+    return with_parts(
+        settings, lambda parts: parts.office.tokens(), texts, lister(columns, as_json=as_json, texts=texts)
+    )
 
 
 def revoke_token(settings: AggregatorSettings, token_id: str, texts: Texts) -> int:
@@ -161,7 +165,7 @@ def revoke_token(settings: AggregatorSettings, token_id: str, texts: Texts) -> i
         await parts.office.revoke_token(token_id)
         await parts.office.record(CLI, "token.revoke", token_id, "done", "")
 
-    return _with(settings, revoke, texts, lambda _: typer.echo(texts("agg.token.revoked", id=token_id)))
+    return with_parts(settings, revoke, texts, lambda _: typer.echo(texts("agg.token.revoked", id=token_id)))
 
 
 def add_user(settings: AggregatorSettings, name: str, roles: Iterable[str], password: str, texts: Texts) -> int:
@@ -174,7 +178,7 @@ def add_user(settings: AggregatorSettings, name: str, roles: Iterable[str], pass
         await parts.office.add_user(name, password, chosen, EVERYWHERE)
         await parts.office.record(CLI, "user.add", name, "done", "")
 
-    return _with(settings, add, texts, lambda _: typer.echo(texts("agg.user.added", name=name)))
+    return with_parts(settings, add, texts, lambda _: typer.echo(texts("agg.user.added", name=name)))
 
 
 def set_password(settings: AggregatorSettings, name: str, password: str, texts: Texts) -> int:
@@ -184,7 +188,7 @@ def set_password(settings: AggregatorSettings, name: str, password: str, texts: 
         await parts.office.set_password(name, password)
         await parts.office.record(CLI, "user.passwd", name, "done", "")
 
-    return _with(settings, change, texts, lambda _: typer.echo(texts("agg.user.changed", name=name)))
+    return with_parts(settings, change, texts, lambda _: typer.echo(texts("agg.user.changed", name=name)))
 
 
 def add_terminal(settings: AggregatorSettings, name: str, prefix: str, device_id: str | None, texts: Texts) -> int:
@@ -217,7 +221,7 @@ def rebuild_reader(settings: AggregatorSettings, name: str, texts: Texts) -> int
             raise _UnknownError(name, nearest(name, readers))
         return await readers[name].rebuild()
 
-    return _with(
+    return with_parts(
         settings, rebuild, texts, lambda position: typer.echo(texts("agg.readers.rebuilt", name=name, count=position))
     )
 
@@ -229,9 +233,11 @@ class _UnknownError(LookupError):
         self.near = near
 
 
-def _with(
+def with_parts(
     settings: AggregatorSettings, call: Callable[[Parts], Awaitable[T]], texts: Texts, show: Callable[[T], object]
 ) -> int:
+    """Open the campus, call, show what came; the exit code. Every way to fail is told and has its code."""
+
     async def run() -> T:
         async with open_parts(settings) as parts:
             return await call(parts)
@@ -263,7 +269,9 @@ def _roles(names: Iterable[str], texts: Texts) -> list[Role] | None:
         return None
 
 
-def _lister(columns: tuple[str, ...], *, as_json: bool, texts: Texts) -> Callable[[list[dict[str, Any]]], None]:
+def lister(columns: tuple[str, ...], *, as_json: bool, texts: Texts) -> Callable[[list[dict[str, Any]]], None]:
+    """Shows rows as a table, or as JSON. columns: keys of a row; one that a row has as `<key>_ns` is a time."""
+
     def show(rows: list[dict[str, Any]]) -> None:
         items = [
             {
