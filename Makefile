@@ -7,7 +7,7 @@ DEV := .venv-dev
 PIP := -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help commands demo test check lock clean
+.PHONY: help commands demo test check docs lock clean
 
 help:
 	@echo "make demo    a whole campus on this machine, until Ctrl-C"
@@ -16,6 +16,7 @@ help:
 	@echo "make test    all tests          ARGS=\"tests/wire -k codec\"   some"
 	@echo "make check   lint, format, types, import rules"
 	@echo "make commands  campus-aggregator, campus-edge, campus-profile, campus-sim in $(RUN)/bin"
+	@echo "make docs    docs/devices.md from the device profiles"
 	@echo "make lock    resolve the dependencies anew (needs uv)"
 	@echo "make clean   remove environments and caches"
 
@@ -57,6 +58,9 @@ RESOLVE := uv pip compile - pyproject.toml --generate-hashes --universal --pytho
 lock:
 	printf 'hatchling\neditables\n' | $(RESOLVE) --extra aggregator --extra simulators --output-file requirements.lock
 	printf 'hatchling\neditables\n' | $(RESOLVE) --extra dev --output-file requirements-dev.lock
+
+docs: $(RUN)/ready
+	$(RUN)/bin/campus-profile page docs/devices.md
 
 clean:
 	rm -rf $(RUN) $(DEV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -80,6 +80,18 @@ class Product(StrictModel):
     description: Line | None = None
 
 
+class Witness(StrictModel):
+    """What the profile was held against, honestly. by: who or what it was.
+
+    independent_implementation: another's program that plays the device or reads our simulator of it;
+    independent_codec: another's decoder for the same bytes; transport_only: another's program carried our bytes;
+    vendor_document: nothing but a document.
+    """
+
+    kind: Literal["independent_implementation", "independent_codec", "transport_only", "vendor_document"]
+    by: Annotated[str, Field(min_length=1, max_length=300)]
+
+
 class LivenessRule(StrictModel):
     """A device says something every interval_s; after `missed` intervals without a sign it counts as DOWN."""
 
@@ -200,6 +212,7 @@ class DeviceProfile(StrictModel):
     protocol: Line
     contract: Annotated[Contract, Field(strict=False)]
     source: Annotated[str, Field(min_length=1, max_length=400)]
+    witness: Witness
     liveness: LivenessRule
     device_resources: Many[DeviceResource] = ()
     device_commands: Many[DeviceCommand] = ()

@@ -128,6 +128,18 @@ def play_messages(  # noqa: PLR0917  each is an option of the command
     raise typer.Exit(_play_all(profile, cases or _checkout_cases(), texts))
 
 
+@app.command("page", help=_T("profile.cli.page"))
+def write_page(
+    output: Annotated[Path, typer.Argument(help=_T("profile.cli.opt.output"))], folder: Folders = None
+) -> None:
+    """Write the page of all devices; guides written by hand are looked for in the folder `devices` beside it."""
+    from device_profiles.catalogue import load_catalogue
+    from device_profiles.page import render_page
+
+    guides = {path.stem for path in (output.parent / "devices").glob("*.md")}
+    output.write_text(render_page(load_catalogue(folder or ()).profiles.values(), guides), encoding="utf-8")
+
+
 def main() -> None:
     """Entry point of `campus-profile`."""
     app()

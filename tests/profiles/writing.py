@@ -42,6 +42,9 @@ event_mappings:
     values: [alarm_type]
 auto_events:
   - {{source: temperature, interval_ms: 60000, on_change: true}}
+witness:
+  kind: vendor_document
+  by: the document alone
 """
 
 
