@@ -10,6 +10,7 @@ from wire.i18n import Texts, language_of
 
 EXIT_OK: Final = 0
 EXIT_FINDINGS: Final = 1
+EXIT_USAGE: Final = 2
 EXIT_SETTINGS: Final = 3
 EXIT_UNREACHABLE: Final = 4
 EXIT_REFUSED: Final = 5
@@ -22,6 +23,17 @@ app = typer.Typer(help=_T("edge.cli.help"), no_args_is_help=True, add_completion
 def _language(tag: str | None) -> str | None:
     return language_of(tag) if tag else None
 
+
+def _log_level(name: str) -> str:
+    import logging
+
+    known = [level for level, number in logging.getLevelNamesMapping().items() if number and level not in _ALIASES]
+    if name.upper() not in known:
+        raise typer.BadParameter(_T("edge.cli.bad_log", name=name, known=", ".join(known)))
+    return name.upper()
+
+
+_ALIASES: Final = frozenset({"FATAL", "WARN"})
 
 Config = Annotated[Path, typer.Option("--config", "-c", help=_T("edge.cli.opt.config"))]
 Json = Annotated[bool, typer.Option("--json", help=_T("edge.cli.opt.json"))]
@@ -46,7 +58,7 @@ def init(
 def check(
     config: Config = DEFAULT_CONFIG,
     strict: Annotated[bool, typer.Option("--strict", help=_T("edge.cli.opt.strict"))] = False,  # noqa: FBT002  typer's way
-    as_json: Json = False,  # noqa: FBT002
+    as_json: Json = False,  # noqa: FBT002  typer's way
     lang: Language = None,
 ) -> None:
     """Check the settings without a network."""
@@ -78,15 +90,27 @@ def enrol(
         answer = join(url, secret, edge=settings.edge, software=version(), files=files_of(settings))
     except EnrolError as error:
         typer.echo(texts("edge.enrol.failed", code=error.code, detail=error.detail), err=True)
-        raise typer.Exit(EXIT_UNREACHABLE if error.code == "unreachable" else EXIT_REFUSED) from None
+        if error.code in _NEW_TOKEN:
+            typer.echo(texts("edge.enrol.new_token", edge=settings.edge), err=True)
+        raise typer.Exit(_ENROL_EXITS.get(error.code, EXIT_REFUSED)) from None
     username = answer["broker"].get("username", "")
     typer.echo(texts("edge.enrol.done", campus=answer.get("campus", ""), edge=settings.edge, username=username))
+
+
+_NEW_TOKEN: Final = frozenset({"token_unknown", "token_used", "token_expired", "wrong_edge"})
+_ENROL_EXITS: Final = {
+    "unreachable": EXIT_UNREACHABLE,
+    "bad_url": EXIT_USAGE,
+    "no_password_file": EXIT_SETTINGS,
+    "unusable_key": EXIT_FINDINGS,
+    "not_written": EXIT_FINDINGS,
+}
 
 
 @app.command(help=_T("edge.cli.run"))
 def run(
     config: Config = DEFAULT_CONFIG,
-    log_level: Annotated[str, typer.Option("--log", help=_T("edge.cli.opt.log"))] = "INFO",
+    log_level: Annotated[str, typer.Option("--log", callback=_log_level, help=_T("edge.cli.opt.log"))] = "INFO",
     lang: Language = None,
 ) -> None:
     """Run until SIGTERM."""
@@ -95,7 +119,6 @@ def run(
     from edge_agent.app import run_agent
     from edge_agent.check_cli import load_or_report
     from edge_agent.keys import KeyFileError
-    from edge_agent.outbox import OutboxError
     from edge_agent.settings import SecretError
     from wire.logs import configure_logging
 
@@ -106,15 +129,56 @@ def run(
     try:
         asyncio.run(run_agent(loaded.settings, loaded))
     except (KeyFileError, SecretError) as error:
-        typer.echo(Texts(lang)("edge.run.not_enrolled", path=error), err=True)
+        typer.echo(Texts(lang)("edge.run.not_enrolled", cause=error), err=True)
         raise typer.Exit(EXIT_SERVICE_SETTINGS) from None
-    except OutboxError as error:
-        typer.echo(Texts(lang)("edge.run.stopped", cause=error), err=True)
-        raise typer.Exit(EXIT_FINDINGS) from None
+    except Exception as error:
+        ending = _ending(error)
+        if ending is None:
+            raise
+        code, cause = ending
+        typer.echo(Texts(lang)("edge.run.stopped", cause=cause), err=True)
+        raise typer.Exit(code) from None
+
+
+def _ending(error: Exception) -> tuple[int, str] | None:
+    """How the world ended the box, as exit code and text; None for a bug of ours, which keeps its traceback.
+
+    78 where a restart cannot help (systemd then leaves it), 1 where it can: a disk that failed, another process that
+    still has the outbox open.
+    """
+    from edge_agent.intake import IntakeClosedError
+    from edge_agent.outbox import OutboxBusy, OutboxError, OutboxRefused
+
+    if isinstance(error, ExceptionGroup):
+        # Whoever waited for a commit when the outbox failed was told by intake.
+        known, bugs = error.split((OutboxError, IntakeClosedError))
+        if bugs is not None or known is None:
+            return None
+        outbox, _ = known.split(OutboxError)
+        error = _first(outbox or known)
+    if isinstance(error, OutboxRefused) and not isinstance(error, OutboxBusy):
+        return EXIT_SERVICE_SETTINGS, str(error)
+    if isinstance(error, OutboxError):
+        return EXIT_FINDINGS, str(error)
+    if isinstance(error, OSError):
+        # Only the data folder is touched before the outbox is open; see run_agent.
+        code = EXIT_SERVICE_SETTINGS if isinstance(error, _FOLDER_REFUSED) else EXIT_FINDINGS
+        return code, f"{error.filename}: {error.strerror}"
+    return None
+
+
+_FOLDER_REFUSED: Final = (PermissionError, NotADirectoryError, FileExistsError)
+
+
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    error: Exception = group
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 @app.command(help=_T("edge.cli.outbox"))
-def outbox(config: Config = DEFAULT_CONFIG, as_json: Json = False, lang: Language = None) -> None:  # noqa: FBT002
+def outbox(config: Config = DEFAULT_CONFIG, as_json: Json = False, lang: Language = None) -> None:  # noqa: FBT002  typer's
     """Show the outbox, also while the agent runs."""
     from edge_agent import OUTBOX_FILE
     from edge_agent.check_cli import load_or_report

@@ -4,6 +4,7 @@ The private key never leaves the box. What comes back is written beside the sett
 with mode 0600: the password for the broker, the campus key for pseudonyms, the campus' public key.
 """
 
+import http.client
 import json
 import os
 import urllib.error
@@ -11,8 +12,9 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
-from edge_agent.keys import IdentityKey
+from edge_agent.keys import IdentityKey, KeyFileError
 from edge_agent.settings import EdgeSettings
 
 TIMEOUT_S: Final = 15.0
@@ -20,7 +22,10 @@ ANSWER_BYTES_MAX: Final = 64 * 1024
 
 
 class EnrolError(Exception):
-    """The campus did not enrol us. code: its problem code, or `unreachable`; detail: for a person."""
+    """The box could not join. code: the campus' problem code or one of ours; detail: for a person.
+
+    Ours: bad_url, no_password_file, unusable_key, not_written (a file here), unreachable, bad_answer, http_<status>.
+    """
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(f"{code}: {detail}")
@@ -52,11 +57,9 @@ def files_of(settings: EdgeSettings) -> EnrolFiles:
 
 def enrol(url: str, token: str, *, edge: str, software: str, files: EnrolFiles) -> dict[str, Any]:
     """Enrol box `edge` at the aggregator under url. Returns its answer without the secrets. Raises EnrolError."""
-    if not url.startswith(("http://", "https://")):
+    if not _is_address(url):
         raise EnrolError("bad_url", url)
-    key = (
-        IdentityKey.load(files.identity_key) if files.identity_key.exists() else IdentityKey.create(files.identity_key)
-    )
+    key = _own_key(files.identity_key)
     answer = _post(
         f"{url.rstrip('/')}/api/v1/enrol",
         token,
@@ -69,7 +72,31 @@ def enrol(url: str, token: str, *, edge: str, software: str, files: EnrolFiles) 
         _write_secret(files.campus_public_key, answer["aggregator_public_key"])
     except (KeyError, TypeError, AttributeError) as error:
         raise EnrolError("bad_answer", f"the campus answered without {error}") from None
+    except OSError as error:
+        raise EnrolError("not_written", _told(error)) from None
     return answer
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
+def _own_key(path: Path) -> IdentityKey:
+    """Before the token is shown: a box that cannot keep a key must not use it up."""
+    try:
+        return IdentityKey.load(path) if path.exists() else IdentityKey.create(path)
+    except KeyFileError as error:
+        raise EnrolError("unusable_key", str(error)) from None
+    except OSError as error:
+        raise EnrolError("not_written", _told(error)) from None
+
+
+def _told(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
 
 
 def _post(url: str, token: str, body: dict[str, str]) -> dict[str, Any]:
@@ -80,11 +107,15 @@ def _post(url: str, token: str, body: dict[str, str]) -> dict[str, Any]:
         method="POST",
     )
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310  see above
             text = response.read(ANSWER_BYTES_MAX)
     except urllib.error.HTTPError as error:
         raise _refusal(error) from None
-    except (OSError, ValueError) as error:
+    except urllib.error.URLError as error:
+        raise EnrolError(
+            "unreachable", _told(error.reason) if isinstance(error.reason, OSError) else str(error.reason)
+        ) from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise EnrolError("unreachable", str(error)) from None
     try:
         answer = json.loads(text)

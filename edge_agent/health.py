@@ -4,7 +4,9 @@ The same numbers go up with each heartbeat and into `health.json` beside the out
 person on the box read them. No person data, no card number, no name of a person ever stands in a counter.
 """
 
+import contextlib
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +17,8 @@ import msgspec
 from edge_agent.supervise import PartHealth, State
 from wire.clock import ClockState, Stamp
 from wire.delivery import Heartbeat
+
+log = logging.getLogger(__name__)
 
 COUNTERS: Final = (
     "messages_total",  # from devices, of every kind
@@ -47,6 +51,7 @@ class Health:
         self._counters = counters
         self._gauges = gauges
         self.parts: dict[str, PartHealth] = {}
+        self._unwritten = False
 
     def numbers(self) -> dict[str, int | float]:
         """All counters and gauges."""
@@ -61,7 +66,10 @@ class Health:
         return msgspec.structs.replace(heartbeat, counters=self.numbers())
 
     def write(self, path: Path, stamp: Stamp, *, assume_synced: bool) -> None:
-        """Replace path with the present state; readable by the owner and its group."""
+        """Replace path with the present state; readable by the owner and its group.
+
+        A disk that cannot take it ends nothing: records have room reserved for them, this file has none.
+        """
         state = {
             "schema": 1,
             "wall_ns": stamp.wall_ns,
@@ -76,8 +84,27 @@ class Health:
                 for name, part in self.parts.items()
             },
         }
-        fresh = path.with_suffix(".new")
+        try:
+            _replace(path, json.dumps(state))
+        except OSError as error:
+            if not self._unwritten:
+                log.warning("health file cannot be written", extra={"path": path, "cause": error.strerror})
+            self._unwritten = True
+            return
+        if self._unwritten:
+            log.info("health file is written again", extra={"path": path})
+        self._unwritten = False
+
+
+def _replace(path: Path, text: str) -> None:
+    fresh = path.with_suffix(".new")
+    try:
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(state, file)
+            file.write(text)
         fresh.replace(path)
+    except OSError:
+        # What there is of it takes room that records need.
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        raise

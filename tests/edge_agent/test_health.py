@@ -1,5 +1,8 @@
 import json
+import os
 from pathlib import Path
+
+import pytest
 
 from edge_agent.birth import birth
 from edge_agent.health import COUNTERS, Health, new_counters
@@ -29,6 +32,9 @@ def test_the_health_file_says_when_the_clock_is_only_assumed(tmp_path: Path) -> 
     assert [file.name for file in tmp_path.iterdir()] == ["health.json"]
 
 
+original_open = os.open
+
+
 class _Device:
     name = "face-1"
     facts = {"profile": "facesluice-mqtt", "place": "", "liveness_s": 60}
@@ -40,3 +46,24 @@ def test_a_birth_is_said_again_state_that_never_rings() -> None:
     assert node.initialized
     assert device.initialized
     assert device.values == {"profile": "facesluice-mqtt", "liveness_s": 60}
+
+
+def test_a_full_disk_costs_the_health_file_and_one_line_but_never_the_box(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, health, stamp = tmp_path / "health.json", Health(new_counters(), {}), VirtualClock().stamp()
+    health.write(path, stamp, assume_synced=False)
+    before = path.read_bytes()
+    with monkeypatch.context() as full:
+        full.setattr(os, "open", lambda *_: original_open("/dev/full", os.O_WRONLY))
+        with caplog.at_level("INFO"):
+            health.write(path, stamp, assume_synced=True)
+            health.write(path, stamp, assume_synced=True)
+    assert [record.message for record in caplog.records] == ["health file cannot be written"]
+    assert caplog.records[0].cause == "No space left on device"
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["health.json"]
+    with caplog.at_level("INFO"):
+        health.write(path, stamp, assume_synced=True)
+    assert caplog.records[-1].message == "health file is written again"
+    assert json.loads(path.read_text())["clock"]["assumed"] is True
