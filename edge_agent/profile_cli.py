@@ -62,7 +62,7 @@ def list_profiles(folder: Folders = None, as_json: Json = False, lang: Language 
 
 
 @app.command(help=_T("profile.cli.show"))
-def show(name: Name, folder: Folders = None, as_json: Json = False, lang: Language = None) -> None:  # noqa: FBT002
+def show(name: Name, folder: Folders = None, as_json: Json = False, lang: Language = None) -> None:  # noqa: FBT002  typer
     """Show one profile."""
     from device_profiles.catalogue import load_catalogue
 
@@ -77,7 +77,7 @@ def show(name: Name, folder: Folders = None, as_json: Json = False, lang: Langua
 @app.command(help=_T("profile.cli.check"))
 def check(
     paths: Annotated[list[Path] | None, typer.Argument(metavar="[PATH]...", help=_T("profile.cli.opt.paths"))] = None,
-    as_json: Json = False,  # noqa: FBT002
+    as_json: Json = False,  # noqa: FBT002  typer's way
     lang: Language = None,
 ) -> None:
     """Check profiles: every finding in one run."""

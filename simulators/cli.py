@@ -88,7 +88,7 @@ def demo(  # noqa: PLR0917  typer calls it with names
     report: Annotated[Path | None, typer.Option("--report", help=_T("sim.cli.opt.report"))] = None,
     seed: Seed = 1,
     port: Annotated[int | None, typer.Option("--port", min=1, max=65535, help=_T("sim.cli.opt.api_port"))] = None,
-    chaos: Annotated[bool, typer.Option("--chaos", help=_T("sim.cli.opt.chaos"))] = False,  # noqa: FBT002
+    chaos: Annotated[bool, typer.Option("--chaos", help=_T("sim.cli.opt.chaos"))] = False,  # noqa: FBT002  typer
     terminals: Annotated[int, typer.Option("--terminals", min=2, max=200, help=_T("sim.cli.opt.demo_terminals"))] = 20,
     broker: Annotated[str | None, typer.Option("--broker", help=_T("sim.cli.opt.broker"))] = None,
     data_dir: Annotated[Path | None, typer.Option("--data-dir", help=_T("sim.cli.opt.data_dir"))] = None,

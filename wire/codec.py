@@ -164,4 +164,4 @@ def _convert(line: bytes, message_type: type[T]) -> T:
 
 
 # A record that alone would not fit a batch can never leave the box, so it must not enter it.
-assert RECORD_BYTES_MAX < BATCH_BYTES_MAX  # noqa: S101
+assert RECORD_BYTES_MAX < BATCH_BYTES_MAX  # noqa: S101  of two constants, at import

@@ -104,7 +104,9 @@ class MqttLink:
             async with asyncio.timeout(timeout_s):
                 # The dial itself blocks inside paho; it is kept off the loop, with a bound of its own.
                 client.connect_timeout = timeout_s
-                await link._loop.run_in_executor(None, lambda: link._dial(version, clean, keepalive_s, receive_maximum))
+                await link._loop.run_in_executor(
+                    None, lambda: link._dial(version, keepalive_s, receive_maximum, clean=clean)
+                )
                 await link._connected
         except (OSError, TimeoutError) as error:
             link._end(error)
@@ -119,7 +121,7 @@ class MqttLink:
             raise
         return link
 
-    def _dial(self, version: int, clean: bool, keepalive_s: int, receive_maximum: int) -> None:  # noqa: FBT001
+    def _dial(self, version: int, keepalive_s: int, receive_maximum: int, *, clean: bool) -> None:
         properties = None
         if version == 5:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
@@ -248,23 +250,23 @@ class MqttLink:
         else:
             self._loop.call_soon_threadsafe(function, sock)
 
-    def _watch(self, sock: Any) -> None:  # noqa: ANN401
+    def _watch(self, sock: socket.socket) -> None:
         if self.closed.is_set() or sock.fileno() < 0:
             return
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._loop.add_reader(sock, self._readable)
         self._tick()
 
-    def _unwatch(self, sock: Any) -> None:  # noqa: ANN401
+    def _unwatch(self, sock: Any) -> None:  # noqa: ANN401  paho's own type is loose
         if sock.fileno() >= 0:
             self._loop.remove_reader(sock)
             self._loop.remove_writer(sock)
 
-    def _want_write(self, sock: Any) -> None:  # noqa: ANN401
+    def _want_write(self, sock: socket.socket) -> None:
         if not self.closed.is_set() and sock.fileno() >= 0:
             self._loop.add_writer(sock, self._writable)
 
-    def _unwant_write(self, sock: Any) -> None:  # noqa: ANN401
+    def _unwant_write(self, sock: socket.socket) -> None:
         if sock.fileno() >= 0:
             self._loop.remove_writer(sock)
 
@@ -274,7 +276,7 @@ class MqttLink:
         # An exception from the caller's callback ends this link and is kept as its cause: silence would be worse.
         try:
             result = self._client.loop_read()
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001  see above
             self._end(error)
             return
         if result != paho.MQTT_ERR_SUCCESS:

@@ -59,7 +59,7 @@ class ApiClient:
         """The JSON of a resource. Raises ApiError, ApiUnreachableError."""
         return await self._call("GET", path + ("?" + urlencode(query) if query else ""))
 
-    async def post(self, path: str, body: Mapping[str, object]) -> Any:  # noqa: ANN401
+    async def post(self, path: str, body: Mapping[str, object]) -> Any:  # noqa: ANN401  JSON
         """The JSON answer. Raises ApiError, ApiUnreachableError."""
         return await self._call("POST", path, json.dumps(body).encode())
 
@@ -75,7 +75,7 @@ class ApiClient:
         except _BROKEN as error:
             raise ApiUnreachableError(f"{self.host}:{self.port}: {error or type(error).__name__}") from error
 
-    async def _call(self, method: str, path: str, body: bytes = b"") -> Any:  # noqa: ANN401
+    async def _call(self, method: str, path: str, body: bytes = b"") -> Any:  # noqa: ANN401  JSON
         headers = {"Accept": "application/json"}
         if body:
             headers |= {"Content-Type": "application/json", "Content-Length": str(len(body))}

@@ -4,6 +4,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
+from device_profiles.vocabulary import STATES
 from tests.contract.samples import FOLDER, record_lines
 from wire import records
 from wire.clock import ClockState
@@ -125,3 +126,9 @@ def test_what_the_other_side_would_refuse_is_not_written_either() -> None:
         encode_record(msgspec.structs.replace(event, topic="t" * 65))
     with pytest.raises(Malformed):
         encode_record(msgspec.structs.replace(event, values={"x": float("nan")}))
+
+
+def test_a_sample_that_tells_a_state_tells_it_in_the_words_that_profiles_may_use() -> None:
+    states = [(event.topic, event.values.get("state")) for event in told("event") if event.topic in STATES]
+    assert states
+    assert [(topic, state) for topic, state in states if state not in STATES[topic]] == []
