@@ -7,13 +7,15 @@ DEV := .venv-dev
 PIP := -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help commands demo test check docs lock clean
+.PHONY: help commands demo test simulate check docs lock clean
 
 help:
 	@echo "make demo    a whole campus on this machine, until Ctrl-C"
 	@echo "             ARGS=\"--for 30 --report out.json\"   for 30 s, and what became of every record"
 	@echo "             ARGS=\"--for 30 --chaos\"             while processes are killed at random"
 	@echo "make test    all tests          ARGS=\"tests/wire -k codec\"   some"
+	@echo "make simulate  a thousand seeded campuses in virtual time, with kills, cuts and rollbacks"
+	@echo "             ARGS=\"17 --trace\"   one of them, told step by step"
 	@echo "make check   lint, format, types, import rules"
 	@echo "make commands  campus-aggregator, campus-edge, campus-profile, campus-sim in $(RUN)/bin"
 	@echo "make docs    docs/devices.md from the device profiles"
@@ -45,6 +47,9 @@ demo: $(RUN)/ready
 
 test: $(DEV)/ready
 	$(DEV)/bin/python -m pytest $(ARGS)
+
+simulate: $(DEV)/ready
+	$(DEV)/bin/python -m tests.campus.replay $(or $(ARGS),--seeds 1000)
 
 check: $(DEV)/ready
 	$(DEV)/bin/ruff check .

@@ -1,0 +1,27 @@
+"""What `make` offers is what it says it offers. Nothing is run: `make -n` only tells."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+def told(*arguments: str) -> str:
+    command = ["make", "--no-print-directory", "-C", str(ROOT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def test_help_names_every_target() -> None:
+    (phony,) = re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"^make (\w+)", told("help"), re.MULTILINE)) == set(phony.split()) - {"help"}
+
+
+def test_simulate_runs_a_thousand_seeds_unless_told_which() -> None:
+    assert "python -m tests.campus.replay --seeds 1000" in told("-n", "simulate")
+    assert "python -m tests.campus.replay 17 --trace\n" in told("-n", "simulate", "ARGS=17 --trace")
