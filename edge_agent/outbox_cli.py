@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -66,15 +67,27 @@ def as_document(seen: Survey) -> dict[str, Any]:
 
 def _print(seen: Survey, texts: Texts) -> None:
     console = Console()
-    table = Table(title=texts("edge.outbox.title", edge=seen.edge, epoch=seen.epoch[:8]), title_justify="left")
-    table.add_column(texts("edge.outbox.lane"))
+    # Without lines between the columns it fits into 80 of them.
+    table = Table(
+        title=texts("edge.outbox.title", edge=seen.edge, epoch=seen.epoch[:8]),
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    table.add_column(texts("edge.outbox.lane"), no_wrap=True)
     for name in ("accepted", "acknowledged", "queued", "dropped", "quarantined", "oldest"):
         table.add_column(texts(f"edge.outbox.{name}"), justify="right")
     for lane, depth in seen.depths.items():
         counts = (depth.accepted, depth.acknowledged, depth.queued, sum(depth.dropped.values()), depth.quarantined)
         table.add_row(texts(f"lane.{lane}"), *map(str, counts), str(depth.oldest_age_s))
     console.print(table)
+    # Devices may call themselves what they like: nothing of it is markup, nothing of it speaks to the terminal.
     for item in seen.quarantined[-20:]:
-        console.print(f"{utc_text(item.wall_ns)}  {item.device}  {item.reason}  {item.length} B", highlight=False)
+        typer.echo(f"{utc_text(item.wall_ns)}  {_plain(item.device)}  {_plain(item.reason)}  {item.length} B")
     for name in seen.damaged_sets:
-        console.print(texts("edge.outbox.set_aside", name=name), highlight=False)
+        typer.echo(texts("edge.outbox.set_aside", name=name))
+
+
+def _plain(text: str) -> str:
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

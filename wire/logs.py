@@ -19,7 +19,14 @@ def _quoted(value: object) -> str:
     text = str(value)
     if text and all(character.isprintable() and character not in ' "=' for character in text):
         return text
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    return '"' + "".join(_escaped(character) for character in text) + '"'
+
+
+def _escaped(character: str) -> str:
+    """What is foreign may neither end the line or the quotes nor speak to a terminal."""
+    if character in '\\"':
+        return "\\" + character
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
 class LogfmtFormatter(logging.Formatter):

@@ -15,6 +15,11 @@ def test_fields_follow_the_message_and_odd_values_are_quoted() -> None:
     assert text == '<4>edge.x: part down part=uplink cause="no \\"route\\" here\\nor there"'
 
 
+def test_a_foreign_value_stays_on_its_line_and_does_not_speak_to_the_terminal() -> None:
+    text = line_of(LogfmtFormatter(journald=True), "unknown device", device="a\r\u2028\x1b[2J\x85\ud800\\ 张")
+    assert text == '<4>edge.x: unknown device device="a\\r\\u2028\\x1b[2J\\x85\\ud800\\\\ 张"'
+
+
 def test_off_the_journal_a_line_starts_with_utc_and_level() -> None:
     text = line_of(LogfmtFormatter(journald=False), "part up")
     moment, level, rest = text.split(maxsplit=2)
