@@ -7,9 +7,12 @@
 A record that the device destroyed by itself may be at rest (it was sent before) or not; it is never lost. What was
 said only once is counted apart, by device, kind and time, and never lost either: `unheard` says how many of them came.
 
-A record is known by device, number and device time. The number alone would not do, because numbering begins again
-after a factory reset; the campus' own counting of such restarts is not consulted, because it is among the things that
-may be wrong.
+A device without numbers of its own (spaces is None) sends a record again unchanged, and the campus numbers it by its
+content. Its records are counted by device time: as many as it made at a time must be at rest, not one more.
+
+Any other record is known by device, number and device time. The number alone would not do, because numbering begins
+again after a factory reset; the campus' own counting of such restarts is not consulted, because it is among the things
+that may be wrong.
 """
 
 from collections import Counter
@@ -23,6 +26,8 @@ from wire.identity import source_no
 
 SYSTEMS = ("video", "access", "attendance", "broadcast", "payment", "biometrics", "one_card")
 EXAMPLES_MAX = 20
+# Stands for the number where only the device time can be compared.
+UNNUMBERED = -1
 
 
 class RecordName(NamedTuple):
@@ -35,16 +40,23 @@ class RecordName(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DeviceFacts:
-    """How the campus knows a simulated device. spaces: series -> number space of `wire.identity.source_no`."""
+    """How the campus knows a simulated device. spaces: series -> number space of `wire.identity.source_no`; None for a
+    device whose records have no number.
+    """
 
     device_id: str
     device_class: str
     systems: Collection[str]
-    spaces: Mapping[str, int]
+    spaces: Mapping[str, int] | None
 
     def name(self, key: RecordKey, device_time: str) -> RecordName:
         """What the campus calls a record of this device."""
-        return RecordName(self.device_id, source_no(key.number, self.spaces[key.series]), device_time)
+        number = UNNUMBERED if self.spaces is None else source_no(key.number, self.spaces[key.series])
+        return RecordName(self.device_id, number, device_time)
+
+    def numbered(self, record_no: int) -> int:
+        """The number by which a record at rest is compared."""
+        return UNNUMBERED if self.spaces is None else record_no
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +87,19 @@ class Tally:
 
 
 @dataclass(slots=True)
+class Unheard:
+    """What was said once."""
+
+    produced: int = 0
+    stored: int = 0
+
+
+@dataclass(slots=True)
 class Comparison:
     """The outcome. lost_records, doubled_records, unexpected_records: the first few, for a person to look at."""
 
     total: Tally = field(default_factory=Tally)
+    unheard_by_system: dict[str, Unheard] = field(default_factory=lambda: {system: Unheard() for system in SYSTEMS})
     by_device_class: dict[str, Tally] = field(default_factory=dict)
     by_system: dict[str, Tally] = field(default_factory=lambda: {system: Tally() for system in SYSTEMS})
     unheard_produced: int = 0
@@ -97,35 +118,54 @@ class Comparison:
 
 def compare(journal: Journal, stored: Iterable[Stored], devices: Mapping[str, DeviceFacts]) -> Comparison:
     """Compare. devices: by the name the journal uses. Events of other devices are none of ours and passed over."""
-    ours = {facts.device_id for facts in devices.values()}
+    ours = {facts.device_id: facts for facts in devices.values()}
     copies: dict[RecordName, set[str]] = {}
     unnumbered: Counter[tuple[str, str]] = Counter()
     for one in stored:
-        if one.device_id not in ours:
+        facts = ours.get(one.device_id)
+        if facts is None:
             continue
         if one.record_no is None:
             unnumbered[one.device_id, one.device_time] += 1
         else:
-            name = RecordName(one.device_id, one.record_no, one.device_time)
+            name = RecordName(one.device_id, facts.numbered(one.record_no), one.device_time)
             copies.setdefault(name, set()).add(one.event_id)
     comparison = Comparison()
     for facts in devices.values():
         comparison.by_device_class.setdefault(facts.device_class, Tally())
+    made = Counter(devices[record.device].name(record.key, record.device_time) for record in journal.records.values())
     for record in journal.records.values():
-        _count(comparison, record, devices[record.device], copies)
+        _count(comparison, record, devices[record.device], copies, made)
     for said in journal.said:
+        facts = devices[said.device]
+        place = facts.device_id, said.device_time
+        came = unnumbered[place] > 0
+        unnumbered[place] -= came
         comparison.unheard_produced += 1
-        place = devices[said.device].device_id, said.device_time
-        if unnumbered[place] > 0:
-            unnumbered[place] -= 1
-            comparison.unheard_stored += 1
+        comparison.unheard_stored += came
+        for system in facts.systems:
+            comparison.unheard_by_system[system].produced += 1
+            comparison.unheard_by_system[system].stored += came
+    copies = {name: ids for name, ids in copies.items() if ids}
     comparison.unexpected = len(copies)
     comparison.unexpected_records = list(copies)[:EXAMPLES_MAX]
     return comparison
 
 
-def _count(comparison: Comparison, record: Produced, facts: DeviceFacts, copies: dict[RecordName, set[str]]) -> None:
-    found = len(copies.pop(facts.name(record.key, record.device_time), ()))
+def _count(
+    comparison: Comparison,
+    record: Produced,
+    facts: DeviceFacts,
+    copies: dict[RecordName, set[str]],
+    made: Counter[RecordName],
+) -> None:
+    name = facts.name(record.key, record.device_time)
+    at_rest = copies.get(name, set())
+    # Of records that cannot be told apart each takes one, and the last of them what is left.
+    made[name] -= 1
+    taken = set(at_rest) if made[name] == 0 else {min(at_rest)} if at_rest else set()
+    at_rest -= taken
+    found = len(taken)
     owed = record.fate is not Fate.DESTROYED
     comparison.destroyed += not owed
     tallies = [comparison.total, comparison.by_device_class[facts.device_class]]

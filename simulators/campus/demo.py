@@ -22,13 +22,14 @@ from simulators.campus.ledger_client import all_stored, follow
 from simulators.campus.office import OfficeSecrets
 from simulators.campus.processes import RunningCampus, process_names
 from simulators.campus.report import Findings
+from simulators.campus.stations import Life
 from simulators.campus.tracking import Tracker
 from simulators.campus.view import Phase, ProcessLine, Snapshot, View
 from simulators.children import ChildFailedError
 from simulators.compare import Comparison, DeviceFacts, Stored, compare
 from simulators.faults import Fault, FaultRates, fault_schedule
 from simulators.journal import JournalWriter, read_journal
-from simulators.people import make_people, school_days
+from simulators.people import Timetable, make_people, school_days
 from simulators.school import School, make_terminals
 from wire.clock import SystemTime
 
@@ -59,7 +60,7 @@ async def run_demo(
     Raises ChildFailedError, ApiUnreachableError, ApiError, TimeoutError, OSError when the campus does not come up or
     goes away for good.
     """
-    campus = RunningCampus(plan.layout)
+    campus = RunningCampus(plan.layout, seed=plan.seed)
     try:
         introduce(await campus.start())
         with JournalWriter(plan.layout.journal_file) as writer:
@@ -98,6 +99,18 @@ class _Demo:
         slots = {slot.serial: slot for slot in plan.layout.slots()}
         terminals = make_terminals([slot.config() for slot in slots.values()], plan.seed, tracker)
         people = make_people(plan.seed)
+        self._life = Life(
+            witness=tracker,
+            clock=SystemTime(),
+            people=people,
+            timetable=Timetable(),
+            broker={
+                account: plan.layout.broker_of(account)
+                for _, station in plan.layout.stations()
+                for account in station.account_names()
+            },
+        )
+        self._stations = [station for _, station in plan.layout.stations()]
         self._school = School(
             terminals,
             lambda terminal: plan.layout.address(slots[terminal.client_id]),
@@ -118,17 +131,22 @@ class _Demo:
                 group.create_task(follow(self._campus.client, self._seen), name="stream"),
                 group.create_task(self._watch_children(), name="children"),
             ]
+            living = [group.create_task(station.run(self._life), name=station.name) for station in self._stations]
             chaos = group.create_task(self._chaos.run(), name="chaos")
+            # The devices first: what happens to them needs them there.
+            await asyncio.sleep(0)
+            happening = [group.create_task(station.produce(self._life)) for station in self._stations]
             try:
                 async with asyncio.timeout(self._plan.for_s):
                     await self._school.produce()
             except TimeoutError:
                 pass
-            chaos.cancel()
-            await asyncio.wait([chaos])
+            for task in [chaos, *happening]:
+                task.cancel()
+            await asyncio.wait([chaos, *happening])
             self._enter("draining")
             drained, comparison = await self._drain()
-            for task in background:
+            for task in [*background, *living]:
                 task.cancel()
         return Findings(
             seed=self._plan.seed,
@@ -209,7 +227,7 @@ class _Demo:
         return False, await self._compare()
 
     async def _calm(self) -> bool:
-        if self._school.owed():
+        if self._school.owed() or any(station.owed() for station in self._stations):
             return False
         return await asyncio.to_thread(self._campus.queued) == 0
 

@@ -30,6 +30,7 @@ from aggregator.broker import (
 )
 from edge_agent.settings import read_settings
 from simulators.broker import HOST, EmbeddedBroker, Flavour, iotcore, mosquitto
+from simulators.campus.stations import Station
 from simulators.compare import DeviceFacts
 from simulators.facesluice_messages import REC, SNAP, TerminalConfig
 from wire.i18n import Texts
@@ -43,6 +44,7 @@ FIRST_DEVICE_ID: Final = 1_026_701
 SPACES: Final[Mapping[str, int]] = {REC: 0, SNAP: 1}
 
 BOXES: Final = 2
+HALL: Final = "hall-1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Box:
     folder: Path
     names: tuple[str, str]
     slots: tuple[TerminalSlot, ...]
+    stations: tuple[Station, ...] = ()
 
     @property
     def config_file(self) -> Path:
@@ -130,19 +133,31 @@ class Layout:
         return self.aggregator_folder / "aggregator.yaml"
 
     def slots(self) -> Iterator[TerminalSlot]:
-        """All terminals, in turn from each box."""
-        for group in zip(*(box.slots for box in self.boxes), strict=False):
+        """All terminals, in turn from each box that has any."""
+        for group in zip(*(box.slots for box in self.boxes if box.slots), strict=False):
             yield from group
+
+    def stations(self) -> Iterator[tuple[Box, Station]]:
+        """What hangs on the boxes beside the terminals."""
+        for box in self.boxes:
+            for station in box.stations:
+                yield box, station
+
+    def broker_of(self, account: str) -> BrokerAddress:
+        """How a device with an account enters the broker."""
+        return BrokerAddress(host=HOST, port=self.ports.devices, username=account, password=self.passwords[account])
 
     def address(self, slot: TerminalSlot) -> BrokerAddress:
         """How a terminal reaches the broker."""
-        return BrokerAddress(
-            host=HOST, port=self.ports.devices, username=slot.serial, password=self.passwords[slot.serial]
-        )
+        return self.broker_of(slot.serial)
 
 
-def plan_campus(folder: Path, flavour: Flavour, ports: Ports, *, terminals: int) -> Layout:
-    """Put a campus on paper. terminals: shared evenly by two boxes; an odd one out is left away."""
+def plan_campus(
+    folder: Path, flavour: Flavour, ports: Ports, *, terminals: int, stations: Sequence[Station] = ()
+) -> Layout:
+    """Put a campus on paper. terminals: shared evenly by two boxes; an odd one out is left away. stations: on a third
+    box, if there are any.
+    """
     boxes = []
     serials = iter(range(FIRST_DEVICE_ID, FIRST_DEVICE_ID + terminals))
     for number in range(1, BOXES + 1):
@@ -152,7 +167,11 @@ def plan_campus(folder: Path, flavour: Flavour, ports: Ports, *, terminals: int)
             for index in range(1, terminals // BOXES + 1)
         )
         boxes.append(Box(edge, folder / edge, in_both_languages(f"sim.demo.gate.{number}"), slots))
+    if stations:
+        names = in_both_languages("sim.demo.hall")
+        boxes.append(Box(HALL, folder / HALL, names, (), tuple(stations)))
     accounts = ["aggregator", *(box.edge for box in boxes), *(slot.serial for box in boxes for slot in box.slots)]
+    accounts += [account for station in stations for account in station.account_names()]
     passwords = Passwords({account: new_password(os.urandom) for account in accounts})
     return Layout(folder=folder, flavour=flavour, ports=ports, boxes=tuple(boxes), passwords=passwords)
 
@@ -184,6 +203,8 @@ def _accounts(layout: Layout) -> Iterator[BrokerUser]:
     yield aggregator_user(CAMPUS, hashed("aggregator"))
     for slot in layout.slots():
         yield terminal_user(slot.serial, slot.prefix, slot.serial, hashed(slot.serial))
+    for _, station in layout.stations():
+        yield from station.accounts({account: hashed(account) for account in station.account_names()})
 
 
 def write_box(layout: Layout, box: Box, *, uplink_port: int) -> None:
@@ -202,7 +223,10 @@ def write_box(layout: Layout, box: Box, *, uplink_port: int) -> None:
         "campus_public_key_file": "campus.pub",
         "identity_key_file": "edge.key",
         "uplink": {**login, "port": uplink_port},
-        "channels": [_channel(layout, prefix, slots, login) for prefix, slots in _by_prefix(box.slots).items()],
+        "channels": [
+            *(_channel(layout, prefix, slots, login) for prefix, slots in _by_prefix(box.slots).items()),
+            *(_station_channel(layout, channel, login) for station in box.stations for channel in station.channels()),
+        ],
     }
     box.config_file.write_text(yaml.safe_dump(settings, allow_unicode=True, sort_keys=False), encoding="utf-8")
 
@@ -225,6 +249,13 @@ def _channel(layout: Layout, prefix: str, slots: Sequence[TerminalSlot], login: 
     }
 
 
+def _station_channel(layout: Layout, channel: Mapping[str, Any], login: Mapping[str, Any]) -> dict[str, Any]:
+    transport = dict(channel["transport"])
+    if transport["kind"] == "mqtt":
+        transport |= {**login, "port": layout.ports.uplink, "version": 5}
+    return {**channel, "transport": transport}
+
+
 def _by_prefix(slots: Sequence[TerminalSlot]) -> dict[str, list[TerminalSlot]]:
     groups: dict[str, list[TerminalSlot]] = {}
     for slot in slots:
@@ -239,14 +270,16 @@ def device_facts(layout: Layout) -> dict[str, DeviceFacts]:
     """
     facts: dict[str, DeviceFacts] = {}
     for box in layout.boxes:
+        known = {one.device: (name, one.spaces) for station in box.stations for name, one in station.known().items()}
         loaded = read_settings(box.config_file)
         if loaded.settings is None:
             raise ValueError("\n".join(f"{box.config_file}: {finding.code}" for finding in loaded.findings))
         for device in (device for devices in loaded.devices.values() for device in devices):
-            facts[device.address_key] = DeviceFacts(
+            name, spaces = known.get(device.name, (device.address_key, SPACES))
+            facts[name] = DeviceFacts(
                 device_id=f"{box.edge}/{device.name}",
                 device_class=device.profile.device_class.value,
                 systems=tuple(system.value for system in device.profile.systems),
-                spaces=SPACES,
+                spaces=spaces,
             )
     return facts

@@ -17,9 +17,10 @@ from edge_agent.enrol import EnrolFiles, enrol
 from edge_agent.outbox import OutboxError, survey
 from simulators.broker import Flavour
 from simulators.campus.http import ApiClient
-from simulators.campus.layout import Box, Layout, write_box, write_broker
+from simulators.campus.layout import ZONE, Box, Layout, write_box, write_broker
 from simulators.campus.ledger_client import wait_until_healthy, wait_until_live
 from simulators.campus.office import OfficeSecrets, prepare_office, write_aggregator
+from simulators.campus.stations import Place, Station
 from simulators.children import Program, Supervisor, wait_for_port
 from simulators.relay import Relay
 from wire.system_clock import SystemClock
@@ -30,8 +31,11 @@ START_WITHIN_S: Final = 30.0
 class RunningCampus:
     """Start it with `start`, end it with `close`; whatever had been started by then ends."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, *, seed: int = 1) -> None:
+        """seed: of what the stations do."""
         self.layout = layout
+        self._seed = seed
+        self._open: list[Station] = []
         self.children = Supervisor(layout.log_folder)
         self.lines: dict[str, Relay] = {}
         self.secrets: OfficeSecrets | None = None
@@ -41,6 +45,11 @@ class RunningCampus:
         """Bring everything up, in order. Raises ChildFailedError, ApiUnreachableError, TimeoutError, OSError."""
         layout = self.layout
         layout.log_folder.mkdir(mode=0o700, exist_ok=True)
+        for box, station in layout.stations():
+            self._open.append(station)
+            await station.open(
+                Place(folder=layout.folder / f"{box.edge}-{station.name}", edge=box.edge, seed=self._seed, zone=ZONE)
+            )
         embedded = write_broker(layout)
         broker = self.children.start(embedded.program)
         write_aggregator(layout)
@@ -61,6 +70,8 @@ class RunningCampus:
     async def close(self) -> None:
         """End all processes and lines, within two seconds."""
         await self.children.close()
+        for station in self._open:
+            await station.close()
         for line in self.lines.values():
             await line.close()
 

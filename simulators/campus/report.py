@@ -10,7 +10,8 @@ duplicated       copies at rest beyond the first
 unheard          {"produced", "stored"}: what devices said once and keep nowhere
 quarantined      messages that the boxes could not read
 by_device_class  {class: {"produced", "stored", "lost", "duplicated"}}
-by_system        the same for each of the seven systems; a device may serve several, so these do not add up
+by_system        the same for each of the seven systems, and "unheard" {"produced", "stored"}; a device may serve
+                 several systems, so these do not add up
 latency_ms       {"count", "p50", "p99", "max"} from the terminal's record to the receipt on the live stream
 series_points    points in the time-series store
 commands         {"issued", "succeeded", "rejected", "expired", "unreachable", "unknown"}
@@ -69,7 +70,10 @@ class Findings:
             "unheard": {"produced": comparison.unheard_produced, "stored": comparison.unheard_stored},
             "quarantined": self.quarantined,
             "by_device_class": {name: asdict(tally) for name, tally in sorted(comparison.by_device_class.items())},
-            "by_system": {name: asdict(tally) for name, tally in comparison.by_system.items()},
+            "by_system": {
+                name: asdict(tally) | {"unheard": asdict(comparison.unheard_by_system[name])}
+                for name, tally in comparison.by_system.items()
+            },
             "latency_ms": self.latencies.summary(),
             "series_points": self.series_points,
             "commands": asdict(self.commands),

@@ -128,3 +128,47 @@ def test_what_was_said_once_is_counted_apart() -> None:
 def test_events_of_other_devices_are_passed_over() -> None:
     foreign = Stored("x", "gate-9/face-9", "2026-09-01 08:00:00", 1)
     assert compare(journal_of(RECORDS), [*map(at_rest, RECORDS), foreign], DEVICES).exact
+
+
+# --- devices without numbers, and what each system heard once -------------------------------------------
+
+
+def unnumbered_campus() -> dict[str, DeviceFacts]:
+    return {"clock-1": DeviceFacts("hall-1/clock-1", "attendance", ("attendance",), None)}
+
+
+def made(times: list[str]) -> Journal:
+    journal = Journal()
+    for number, time in enumerate(times):
+        key = RecordKey("att", 0, number)
+        journal.records["clock-1", key] = Produced("clock-1", key, time, 1, "0", 0, Fate.ACKED)
+    return journal
+
+
+@pytest.mark.parametrize(
+    ("produced", "at_rest", "lost", "duplicated", "unexpected"),
+    [
+        (["7:00", "7:01"], ["7:00", "7:01"], 0, 0, 0),
+        (["7:00", "7:00"], ["7:00", "7:00"], 0, 0, 0),
+        (["7:00", "7:00"], ["7:00"], 1, 0, 0),
+        (["7:00"], ["7:00", "7:00"], 0, 1, 0),
+        (["7:00", "7:00"], ["7:00", "7:00", "7:00"], 0, 1, 0),
+        (["7:00"], ["7:00", "7:05"], 0, 0, 1),
+        (["7:00"], [], 1, 0, 0),
+    ],
+)
+def test_records_without_a_number_are_counted_by_their_time(
+    produced: list[str], at_rest: list[str], lost: int, duplicated: int, unexpected: int
+) -> None:
+    stored = [Stored(f"{index:032x}", "hall-1/clock-1", time, 7000 + index) for index, time in enumerate(at_rest)]
+    found = compare(made(produced), stored, unnumbered_campus())
+    assert (found.total.lost, found.total.duplicated, found.unexpected) == (lost, duplicated, unexpected)
+    assert found.total.produced == len(produced)
+
+
+def test_what_was_said_once_is_counted_by_system() -> None:
+    journal = Journal(said=[Said("clock-1", "card", "7:00", 0), Said("clock-1", "card", "7:01", 0)])
+    found = compare(journal, [Stored("0" * 32, "hall-1/clock-1", "7:01")], unnumbered_campus())
+    heard = found.unheard_by_system["attendance"]
+    assert (heard.produced, heard.stored, found.unheard_stored) == (2, 1, 1)
+    assert found.unheard_by_system["video"].produced == 0

@@ -1,0 +1,80 @@
+"""The devices of the demo beside its face terminals: one module for each family, all on one box.
+
+A station binds what must be bound before the box's settings are written (ports, pseudo-terminals), says how it stands
+in these settings, and then lives: devices that serve or call, and what happens to them. It runs in the demo's own
+process, so that no fault of a child harms the truth it tells.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from aggregator.broker import BrokerUser
+from simulators.device import Time, Witness
+from simulators.people import Person, Timetable
+from wire.mqtt_link import BrokerAddress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """How a device of the journal stands on the campus. device: its name on the box; spaces: as in
+    `simulators.compare.DeviceFacts`.
+    """
+
+    device: str
+    spaces: Mapping[str, int] | None = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a station stands. folder: its own, for files that the settings name; edge: the box."""
+
+    folder: Path
+    edge: str
+    seed: int
+    zone: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """What a station lives with. broker: how a device of this name enters it."""
+
+    witness: Witness
+    clock: Time
+    people: Sequence[Person]
+    timetable: Timetable
+    broker: Mapping[str, BrokerAddress]
+
+
+class Station(Protocol):
+    """One family of devices."""
+
+    name: str
+
+    async def open(self, place: Place) -> None:
+        """Bind what the settings must name. Raises OSError."""
+
+    def channels(self) -> Sequence[Mapping[str, Any]]:
+        """As they stand in edge.yaml; a transport of kind mqtt without broker, user and password, which are added."""
+
+    def known(self) -> Mapping[str, Known]:
+        """Its devices by the name that the journal uses."""
+
+    def accounts(self, password_hash: Mapping[str, str]) -> Sequence[BrokerUser]:
+        """Of its devices at the broker."""
+
+    def account_names(self) -> Sequence[str]:
+        """Of these accounts."""
+
+    async def run(self, life: Life) -> None:
+        """The devices serve and connect, until cancelled."""
+
+    async def produce(self, life: Life) -> None:
+        """What happens to them: people, bells, faults. Begins after `run`; cancelled when the day is over."""
+
+    def owed(self) -> int:
+        """Records that its devices still hold."""
+
+    async def close(self) -> None:
+        """Give back what `open` took."""
