@@ -13,7 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_agent.birth import birth
 from edge_agent.clock import ClockWatch
+from edge_agent.downlink import CommandDesk, Target
 from edge_agent.draft import NO_ID, NO_STAMP, Draft
+from edge_agent.health import new_counters
 from edge_agent.intake import GROUP_RECORDS, WAITING_MAX, Intake, IntakeClosedError
 from edge_agent.keys import verifies
 from edge_agent.outbox import (
@@ -34,16 +36,19 @@ from tests.campus.chance import Chance
 from tests.campus.clocks import MachineClock
 from tests.campus.devices import Terminal
 from tests.campus.disk import Card, DiskHop, PowerCut
+from tests.campus.doors import Door, DoorTruth
 from tests.campus.network import Broker, Line
 from tests.campus.trace import Trace
 from tests.campus.truth import Truth, Violation
+from tests.translate.profiles import facesluice_profile
 from wire.delivery import LaneDepth
 from wire.records import ClockMark, Event, Reading, Value
-from wire.topics import LANES, Lane
+from wire.topics import LANES, Down, Lane, down_topic
 
 CAMPUS: Final = "demo-school"
 MAINTAIN_S: Final = 5.0
 CLOCK_WATCH_S: Final = 5.0
+DOOR: Final = "door-1"
 LANE_SHIFT: Final = 56
 TOLD: Final = frozenset({Fate.STORED, Fate.REPEAT, Fate.CONFLICT})
 
@@ -82,8 +87,11 @@ class Box:
         limits: OutboxLimits,
         poll_s: float,
         fail: Callable[[Violation], None],
+        doors: DoorTruth | None = None,
     ) -> None:
-        """poll_s: mean time between polls of its sensors. fail: told when an invariant broke."""
+        """poll_s: mean time between polls of its sensors. fail: told when an invariant broke. doors: it has one,
+        that can be commanded.
+        """
         self.edge = edge
         self.place = place
         self.card = Card(on_cut=lambda: self._die("power cut in a commit", boot=True))
@@ -109,6 +117,7 @@ class Box:
         self._limits = limits
         self._poll_s = poll_s
         self._fail = fail
+        self._door = None if doors is None else Door(doors, chance.of("door"))
         self._line: Line | None = None
         self._intake: Intake | None = None
         self._hop: DiskHop | None = None
@@ -245,8 +254,12 @@ class Box:
             sign=lambda message: self._key.sign(message).hex(),
             verify=lambda message, signature: verifies(self._campus_public, message, signature),
             welcomed=lambda: supervisor.up(),  # noqa: PLW0108  made below; each needs the other
+            heartbeat=lambda plain: desk.decorate(plain),  # noqa: PLW0108  made below
+            commanded=lambda leaf, frame: self._commanded(desk, leaf, frame),
+            ended=lambda: desk.disconnected(),  # noqa: PLW0108  made below
         )
         intake = Intake(outbox, edge=self.edge, clock=self.clock, random=self._random, appended=uplink.grew)
+        desk = self._desk(intake)
         supervisor = Supervisor(
             "uplink", lambda _: self._serve(uplink), chance=self._chance.of(f"backoff {self.starts}").random
         )
@@ -256,9 +269,28 @@ class Box:
             group.create_task(intake.run(), name="intake")
             group.create_task(self._maintain(outbox, hop), name="maintain")
             group.create_task(self._watch_clock(intake), name="clock")
+            group.create_task(desk.run(await outbox.interrupted()), name="commands")
             group.create_task(supervisor.run(), name="uplink")
             group.create_task(self._poll(), name="poll")
             await intake.accept(birth(self.edge, software="simulated", channels=1, devices=[]))
+
+    def _desk(self, intake: Intake) -> CommandDesk:
+        door = self._door
+        targets = {} if door is None else {f"{self.edge}/{DOOR}": Target(DOOR, facesluice_profile(), door.perform)}
+        return CommandDesk(
+            edge=self.edge,
+            topic=down_topic(CAMPUS, self.edge, Down.COMMAND),
+            targets=targets,
+            intake=intake,
+            clock=self.clock,
+            random=self._random,
+            verify=lambda message, signature: verifies(self._campus_public, message, signature),
+            counters=new_counters(),
+        )
+
+    async def _commanded(self, desk: CommandDesk, leaf: Down, frame: bytes) -> None:
+        if leaf is Down.COMMAND:
+            await desk.take(frame)
 
     async def _serve(self, uplink: Uplink) -> None:
         line = self._line = await self._broker.dial(self.edge, self.place)
