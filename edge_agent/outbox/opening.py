@@ -201,10 +201,16 @@ def _make(files: Files, around: Surroundings, book: Book, number: int, fill: Cal
     try:
         build(connection, SCHEMA)
         secure(connection, around.limits, files.path.name)
+        # Nothing of it counts before it is complete and flushed as a whole; a flush per step would only wear the card.
+        connection.execute("PRAGMA synchronous = OFF")
         core = _core_of(connection, book, around)
         with core.transaction():
             pass
         fill(core)
+        # Closing would do the same, but says nothing when the disk has no room for it.
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise OutboxGone(f"{files.path}: the new file could not be completed")
     except sqlite3.Error as error:
         raise OutboxGone(f"{files.path}: {error}") from error
     finally:

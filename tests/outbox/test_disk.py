@@ -168,6 +168,51 @@ def test_a_recovery_on_a_full_disk_gives_up_older_sets_first(box: Box, monkeypat
     assert box.put(box.entry(Lane.D))[0].fate is Fate.STORED
 
 
+def damaged(box: Box) -> list[str]:
+    """Close the outbox and damage it. Returns the ids it held."""
+    ids = [entry.record.id for entry in box.fill(Lane.D, 20)]
+    box.store.close()
+    raw = bytearray(box.path.read_bytes())
+    raw[5] ^= 1
+    box.path.write_bytes(raw)
+    return ids
+
+
+def test_a_new_file_whose_end_does_not_reach_the_disk_takes_no_place(box: Box, monkeypatch) -> None:
+    ids, honest = damaged(box), opening.connect
+    with monkeypatch.context() as patch:
+        full = sqlite3.SQLITE_FULL
+        patch.setattr(opening, "connect", lambda path: Failing(honest(path), "PRAGMA wal_checkpoint", full))
+        with pytest.raises(OutboxGone):
+            box.open()
+    assert not list(box.path.parent.glob("*damaged*"))
+    box.store = box.open()
+    assert box.ids(Lane.D) == ids
+
+
+def test_a_new_file_that_is_still_partly_in_its_log_takes_no_place(box: Box, monkeypatch) -> None:
+    ids, honest = damaged(box), opening.salvage.refill
+    readers = []
+
+    def watched(core, *args, **kwargs):
+        # Whoever reads along keeps what is written after him out of the database file.
+        (_, _, stage) = core.connection.execute("PRAGMA database_list").fetchone()
+        readers.append(sqlite3.connect(stage, isolation_level=None))
+        readers[-1].execute("BEGIN")
+        readers[-1].execute("SELECT count(*) FROM record").fetchone()
+        return honest(core, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(opening.salvage, "refill", watched)
+        with pytest.raises(OutboxGone, match="could not be completed"):
+            box.open()
+    for reader in readers:
+        reader.close()
+    assert not list(box.path.parent.glob("*damaged*"))
+    box.store = box.open()
+    assert box.ids(Lane.D) == ids
+
+
 @pytest.mark.parametrize("code", [sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR_SHMSIZE])
 def test_a_disk_that_fails_an_opening_is_not_taken_for_damage(box: Box, monkeypatch, code: int) -> None:
     box.fill(Lane.D, 3)
