@@ -96,6 +96,12 @@ class Supervisor:
                 wait_s = self._outage(loop.time(), refused, wait_s=WAIT_S_MAX)
             except self._outages as outage:
                 wait_s = self._outage(loop.time(), outage)
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                # Nobody cancelled us: something that the part waited for was given up. To end here would be silent.
+                wait_s = self._outage(loop.time(), "what it waited for was cancelled")
             except Exception as bug:
                 log.exception("part failed; this is a bug of ours", extra={"part": self.health.name})
                 wait_s = self._bug(loop.time(), bug)

@@ -162,7 +162,11 @@ def encode_record(record: Record) -> bytes:
     msgspec does not validate what a program constructs, so the bytes are read back once: nothing that the other
     side would refuse is ever numbered.
     """
-    body = _encoder.encode(record)
+    try:
+        body = _encoder.encode(record)
+    except UnicodeEncodeError as error:
+        # Half of a surrogate pair, from a device whose text was cut in the middle of a character.
+        raise Malformed(f"text that is no Unicode: {error.reason}") from None
     decode_record(body)
     return body
 

@@ -126,6 +126,8 @@ def test_what_the_other_side_would_refuse_is_not_written_either() -> None:
         encode_record(msgspec.structs.replace(event, topic="t" * 65))
     with pytest.raises(Malformed):
         encode_record(msgspec.structs.replace(event, values={"x": float("nan")}))
+    with pytest.raises(Malformed, match="surrogates"):
+        encode_record(msgspec.structs.replace(event, values={"x": "\ud83d"}))
 
 
 def test_a_sample_that_tells_a_state_tells_it_in_the_words_that_profiles_may_use() -> None:

@@ -1,3 +1,4 @@
+import errno
 import http.server
 import json
 import threading
@@ -131,3 +132,17 @@ def test_a_bad_key_file_is_named_and_not_shown(tmp_path: Path) -> None:
         IdentityKey.load(path)
     assert str(path) in str(caught.value)
     assert "SECRET-BYTES" not in str(caught.value)
+
+
+def test_a_key_that_does_not_reach_the_disk_is_not_left_half_written(
+    files: EnrolFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(EnrolError, match="not_written: No space left"):
+            enrol("http://127.0.0.1:9", "x", edge="gate-1", software="1", files=files)
+    assert not files.identity_key.exists()
+    IdentityKey.create(files.identity_key)

@@ -178,3 +178,16 @@ async def test_being_cancelled_is_the_only_way_out() -> None:
     supervisor, _ = watch(waits)
     await let_run(supervisor, 10)
     assert supervisor.health.restarts == 0
+
+
+@virtual
+async def test_a_part_whose_wait_was_cancelled_from_elsewhere_is_started_again() -> None:
+    async def given_up(_: Supervisor) -> None:
+        answer = asyncio.get_running_loop().create_future()
+        answer.cancel()
+        await answer
+
+    supervisor, started = watch(given_up)
+    await let_run(supervisor, 8)
+    assert started == [0, 1, 3, 7]
+    assert supervisor.health.state is State.DOWN
