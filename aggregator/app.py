@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from aggregator.accounts import Office
 from aggregator.admission import Admission
+from aggregator.admission.group import STORE_FAILURES
 from aggregator.api import create_app
 from aggregator.api.campus import Campus
 from aggregator.broker import BrokerFolder
@@ -40,6 +41,7 @@ from aggregator.silence import SilenceWatch
 from aggregator.storage import Database
 from wire.clock import utc_text
 from wire.mqtt_link import LinkError, LinkRefused, MqttLink
+from wire.notify import Notifier, Watchdog
 from wire.records import Record
 from wire.system_clock import SystemClock
 
@@ -51,6 +53,7 @@ OFFICE_FILE: Final = "office.sqlite"
 VIEWS_FILE: Final = "views.sqlite"
 DOCUMENTS_FILE: Final = "documents.sqlite"
 ENTER_WITHIN_S: Final = 3.0
+PROGRESS_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +155,8 @@ class _Service:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._notifier = Notifier.from_environment()
+        self._watchdog = Watchdog(self._notifier, ["ledger"])
         settings = parts.settings
         signing_key = load_signing_key(settings.signing_key_file)
         self._admission = Admission(
@@ -217,8 +222,12 @@ class _Service:
             others.append(group.create_task(self._silence.run(), name="silence"))
             others.append(group.create_task(self._courier.run(), name="documents"))
             run_file.write_text(json.dumps({"schema": 1, "http": port, "host": host, "pid": os.getpid()}))
+            others.append(group.create_task(self._watch_progress(), name="progress"))
+            others.append(group.create_task(self._watchdog.run(), name="watchdog"))
+            self._notifier.ready()
             log.info("campus started", extra={"campus": self._parts.settings.campus, "http": f"{host}:{port}"})
             await stop.wait()
+            self._notifier.stopping()
             log.info("campus stopping", extra={"campus": self._parts.settings.campus})
             self._feed.close()
             server.stop()
@@ -244,6 +253,15 @@ class _Service:
             "edges_silent": len(self._silence.silent),
             "watchers": self._feed.watchers,
         }
+
+    async def _watch_progress(self) -> None:
+        """What a campus must be able to do, whoever is there to ask for it: read its ledger, turn its loop."""
+        while True:
+            # A disk that fails is told by whoever needs it; here it only ends the feeding.
+            with contextlib.suppress(*STORE_FAILURES):
+                await self._parts.ledger.head()
+                self._watchdog.moved("ledger")
+            await asyncio.sleep(PROGRESS_S)
 
     async def _tell_setup_code(self, url: str) -> None:
         code = await self._parts.office.setup_code()

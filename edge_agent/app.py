@@ -34,6 +34,7 @@ from edge_agent.uplink.carrier import MqttCarrier
 from wire.documents import UNTUNED, DeviceTuning, Tuning
 from wire.identity import Pseudonymiser
 from wire.mqtt_link import LinkRefused
+from wire.notify import Notifier, Watchdog, starting
 from wire.records import ClockMark
 from wire.system_clock import SystemClock
 from wire.topics import Down, down_topic
@@ -56,14 +57,19 @@ async def run_agent(settings: EdgeSettings, loaded: Loaded, *, stop: asyncio.Eve
     stop = stop or _stop_on_signals()
     clock = SystemClock(assume_synced=settings.clock.assume_synced)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    async with open_outbox(
-        settings.data_dir / OUTBOX_FILE,
-        clock=clock,
-        random=os.urandom,
-        edge=settings.edge,
-        limits=settings.outbox_limits(),
-    ) as outbox:
-        box = _Box(settings, loaded.devices, secrets=secrets, key=key, clock=clock, outbox=outbox)
+    notifier = Notifier.from_environment()
+    async with (
+        starting(notifier) as started,
+        open_outbox(
+            settings.data_dir / OUTBOX_FILE,
+            clock=clock,
+            random=os.urandom,
+            edge=settings.edge,
+            limits=settings.outbox_limits(),
+        ) as outbox,
+    ):
+        started()
+        box = _Box(settings, loaded.devices, secrets=secrets, key=key, clock=clock, outbox=outbox, notifier=notifier)
         await box.run(stop)
 
 
@@ -79,7 +85,11 @@ class _Box:
         key: IdentityKey,
         clock: SystemClock,
         outbox: Outbox,
+        notifier: Notifier,
     ) -> None:
+        self._notifier = notifier
+        # The loop turns and the disk takes: who does neither is not alive, whoever cannot reach the campus is.
+        self._watchdog = Watchdog(notifier, ["outbox", "loop"])
         self._settings = settings
         self._secrets = secrets
         self._clock = clock
@@ -156,13 +166,16 @@ class _Box:
         async with asyncio.TaskGroup() as group:
             spine = [group.create_task(self._intake.run(), name="intake")]
             spine += [group.create_task(self._maintain()), group.create_task(self._watch_clock())]
+            spine.append(group.create_task(self._watchdog.run(), name="watchdog"))
             await self._intake.accept(drafts)
             desk = group.create_task(self._desk.run(await self._outbox.interrupted()), name="commands")
             log.info("box started", extra={"edge": self._settings.edge, "channels": len(self._settings.channels)})
             uplink, *channels = [
                 group.create_task(supervisor.run(), name=supervisor.health.name) for supervisor in supervisors
             ]
+            self._notifier.ready()
             await stop.wait()
+            self._notifier.stopping()
             log.info("box stopping", extra={"edge": self._settings.edge})
             await _end([desk])
             await _end(channels)
@@ -233,6 +246,7 @@ class _Box:
         path = self._settings.data_dir / HEALTH_FILE
         while True:
             step = await self._outbox.maintain()
+            self._watchdog.moved("outbox")
             if step.more:
                 # One small step at a time, with room for appends between them.
                 await asyncio.sleep(0.02)
@@ -243,6 +257,7 @@ class _Box:
     async def _watch_clock(self) -> None:
         watch = ClockWatch()
         while True:
+            self._watchdog.moved("loop")
             step_ms = watch.observe(self._clock.stamp())
             if step_ms is not None:
                 mark = ClockMark(id=NO_ID, stamp=NO_STAMP, device=self._settings.edge, step_ms=step_ms)
