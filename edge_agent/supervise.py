@@ -86,27 +86,34 @@ class Supervisor:
 
     async def run(self) -> None:
         """For a TaskGroup; ends only by cancellation."""
-        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
         while True:
+            failure: BaseException
             try:
                 await self._run(self)
-                error: BaseException = ConnectionError("ended")
-                wait_s = self._outage(loop.time(), error)
-            except RefusedError as refused:
-                wait_s = self._outage(loop.time(), refused, wait_s=WAIT_S_MAX)
-            except self._outages as outage:
-                wait_s = self._outage(loop.time(), outage)
-            except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if task is None or task.cancelling():
-                    raise
-                # Nobody cancelled us: something that the part waited for was given up. To end here would be silent.
-                wait_s = self._outage(loop.time(), "what it waited for was cancelled")
-            except Exception as bug:
-                log.exception("part failed; this is a bug of ours", extra={"part": self.health.name})
-                wait_s = self._bug(loop.time(), bug)
+                failure = ConnectionError("ended")
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  judged below
+                failure = error
+            if task is None or task.cancelling():
+                # A part that fails in the moment in which it is cancelled may raise its failure only: a TaskGroup
+                # does. Whoever cancelled waits for our end all the same.
+                raise asyncio.CancelledError from failure
+            wait_s = self._pause(failure)
             self.health.restarts += 1
             await asyncio.sleep(wait_s)
+
+    def _pause(self, failure: BaseException) -> float:
+        """Note a failure. Returns how long to wait before the next start."""
+        now = asyncio.get_running_loop().time()
+        if isinstance(failure, RefusedError):
+            return self._outage(now, failure, wait_s=WAIT_S_MAX)
+        if isinstance(failure, self._outages):
+            return self._outage(now, failure)
+        if isinstance(failure, asyncio.CancelledError):
+            # Nobody cancelled us: something that the part waited for was given up. To end here would be silent.
+            return self._outage(now, "what it waited for was cancelled")
+        log.error("part failed; this is a bug of ours", exc_info=failure, extra={"part": self.health.name})
+        return self._bug(now, failure)
 
     def _outage(self, now: float, cause: object, *, wait_s: float | None = None) -> float:
         wait_s = self._chance() * self._bound_s if wait_s is None else wait_s

@@ -6,6 +6,7 @@ the agent or of the aggregator: settings are files, answers are HTTP.
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -83,6 +84,17 @@ class Process:
             code = self._child.wait()
         self._child = None
         return code
+
+    def ended(self) -> int | None:
+        """The exit code of a child that ended by itself; None while it runs."""
+        assert self._child is not None
+        return self._child.poll()
+
+    def limit_files(self, size: int) -> None:
+        """No file of the running child may grow beyond size bytes: to the child its disk is full."""
+        assert self._child is not None
+        _, hard = resource.prlimit(self._child.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self._child.pid, resource.RLIMIT_FSIZE, (size, hard))
 
     def log(self) -> str:
         return self.log_file.read_text(errors="replace")

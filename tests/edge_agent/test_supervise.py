@@ -191,3 +191,28 @@ async def test_a_part_whose_wait_was_cancelled_from_elsewhere_is_started_again()
     await let_run(supervisor, 8)
     assert started == [0, 1, 3, 7]
     assert supervisor.health.state is State.DOWN
+
+
+@virtual
+async def test_a_part_that_fails_in_the_moment_of_its_cancellation_ends_with_it() -> None:
+    """A TaskGroup that is cancelled while a child of it fails raises the failure and no cancellation."""
+    failing = asyncio.Event()
+
+    async def child() -> None:
+        await failing.wait()
+        raise ValueError("child")
+
+    async def part(_: Supervisor) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(child())
+
+    supervisor, started = watch(part)
+    task = asyncio.create_task(supervisor.run())
+    await asyncio.sleep(1)
+    failing.set()
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task], timeout=100)
+    assert task.cancelled()
+    assert started == [0]
+    assert supervisor.health.bugs == 0
