@@ -7,7 +7,8 @@ id of the record it was reached with; a ledger that holds another there was rest
 starts over. A row that a reader cannot take is passed over and named in `reader_faults`; one bad row
 must not stop everything behind it. `rebuild` throws the picture away and makes it again; it must come out the same.
 
-A reader decides nothing about the world outside its tables: no network, no clock.
+A reader decides nothing about the world outside its tables: no network, no clock. One whose picture stands in another
+store (`deliver`) brings it there first, again and again if need be, and then saves its position.
 """
 
 import asyncio
@@ -62,6 +63,12 @@ class Reader(ABC):
     @abstractmethod
     def clear(self, connection: sqlite3.Connection) -> None:
         """Forget everything."""
+
+    async def deliver(self, rows: Sequence[LedgerRow]) -> None:
+        """Bring rows to a store that is not in views.sqlite, before the position is saved; a kill in between brings
+        them again. An OSError makes the reader wait and try again. Most readers have no such store.
+        """
+        del rows
 
     async def run(self) -> None:
         """Follow the ledger for ever."""
@@ -122,6 +129,7 @@ class Reader(ABC):
 
     async def _take(self, rows: Sequence[LedgerRow]) -> None:
         try:
+            await self.deliver(rows)
             await self._db.write(lambda connection: self._write(connection, rows))
         except (_Moved, sqlite3.OperationalError, StorageError, OSError):
             raise

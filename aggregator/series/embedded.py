@@ -1,0 +1,169 @@
+"""The series in SQLite, for a campus that installs nothing else.
+
+Every point stands as it came; stretches of a minute and of an hour are made from the points in the same transaction,
+each whole stretch anew, so that a late or repeated point is counted like any other. A query takes the coarsest of the
+three that is still finer than what it was asked for. Retention: points 30 days, minutes a year, hours ten.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from aggregator.series.points import Point
+from aggregator.series.store import Bucket, SeriesUnavailable
+from aggregator.storage import Database, Statements, StorageError
+from wire.clock import NS_PER_S
+
+SQL: Final = Statements.load("aggregator.series")
+
+MINUTE_S: Final = 60
+HOUR_S: Final = 3600
+WIDTHS_S: Final = (MINUTE_S, HOUR_S)
+DAY_NS: Final = 86_400 * NS_PER_S
+KEEP_NS: Final[Mapping[int, int]] = {0: 30 * DAY_NS, MINUTE_S: 366 * DAY_NS, HOUR_S: 3660 * DAY_NS}
+BUCKETS_MAX: Final = 5000
+
+_LABEL: Final[Mapping[str, str]] = {"reading": "resource", "event": "topic", "outcome": "result"}
+
+
+class EmbeddedSeries:
+    """Implements SeriesStore on `series.sqlite`."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._curves: dict[tuple[str, str, str, str], int] = {}
+
+    async def write(self, points: Sequence[Point]) -> None:
+        """See SeriesStore."""
+        await self._write(lambda connection: self._put(connection, points))
+
+    async def clear(self) -> None:
+        """See SeriesStore."""
+
+        def clear(connection: sqlite3.Connection) -> None:
+            connection.execute(SQL["clear_points"])
+            connection.execute(SQL["clear_rollups"])
+
+        await self._write(clear)
+
+    async def counts(self) -> dict[str, int]:
+        """See SeriesStore."""
+        return {row["measurement"]: row["n"] for row in await self._fetch("counts", {})}
+
+    async def curve(self, device: str, resource: str, *, from_ns: int, until_ns: int, buckets: int) -> list[Bucket]:
+        """See SeriesStore. Edges of the stretches lie on multiples of their length."""
+        if not 0 < buckets <= BUCKETS_MAX or from_ns >= until_ns:
+            raise ValueError("no such stretch of time")
+        step_ns = max(1, -(-(until_ns - from_ns) // buckets))
+        width_s = next((width for width in reversed(WIDTHS_S) if width * NS_PER_S <= step_ns), 0)
+        known = await self._fetch("curve_of", {"measurement": "reading", "device": device, "label": resource})
+        pieces: list[Bucket] = []
+        for row in known:
+            span = {"curve": row["id"], "from_ns": from_ns, "until_ns": until_ns}
+            if width_s:
+                span["from_ns"] = from_ns // (width_s * NS_PER_S) * width_s * NS_PER_S
+                pieces += map(_piece, await self._fetch("rolled", {**span, "width_s": width_s}))
+            else:
+                pieces += map(_single, await self._fetch("raw", span))
+        return list(_joined(sorted(pieces, key=lambda one: one.start_ns), from_ns, step_ns))
+
+    async def expire(self, now_ns: int) -> None:
+        """Forget what is older than it is kept."""
+
+        def expire(connection: sqlite3.Connection) -> None:
+            connection.execute(SQL["drop_points"], {"before_ns": now_ns - KEEP_NS[0]})
+            for width_s in WIDTHS_S:
+                before_ns = now_ns - KEEP_NS[width_s]
+                connection.execute(SQL["drop_rollups"], {"width_s": width_s, "before_ns": before_ns})
+
+        await self._write(expire)
+
+    # --- inside ---------------------------------------------------------------------------------------
+
+    def _put(self, connection: sqlite3.Connection, points: Sequence[Point]) -> None:
+        touched: set[tuple[int, int, int]] = set()
+        for point in points:
+            curve = self._curve(connection, point)
+            value = point.fields.get("value", point.fields.get("flag"))
+            params = {
+                "curve": curve,
+                "time_ns": point.time_ns,
+                "value": None if value is None or isinstance(value, str) else float(value),
+                "text": point.fields.get("text"),
+                "quality": point.fields.get("quality", ""),
+            }
+            connection.execute(SQL["put"], params)
+            if params["value"] is not None:
+                for width_s in WIDTHS_S:
+                    width_ns = width_s * NS_PER_S
+                    touched.add((curve, width_s, point.time_ns // width_ns * width_ns))
+        for curve, width_s, start_ns in sorted(touched):
+            end_ns = start_ns + width_s * NS_PER_S
+            span = {"curve": curve, "width_s": width_s, "start_ns": start_ns, "end_ns": end_ns}
+            connection.execute(SQL["roll"], span)
+
+    def _curve(self, connection: sqlite3.Connection, point: Point) -> int:
+        tags = dict(point.tags)
+        name = (point.measurement, tags["campus"], tags["device"], tags[_LABEL[point.measurement]])
+        found = self._curves.get(name)
+        if found is None:
+            params = dict(zip(("measurement", "campus", "device", "label"), name, strict=True))
+            connection.execute(SQL["add_curve"], params)
+            found = int(connection.execute(SQL["curve"], params).fetchone()[0])
+            self._curves[name] = found
+        return found
+
+    async def _write(self, function: Any) -> None:  # noqa: ANN401  as Database.write takes it
+        try:
+            await self._db.write(function)
+        except BaseException as error:
+            # What was rolled back took its new names with it.
+            self._curves.clear()
+            if isinstance(error, sqlite3.OperationalError | StorageError):
+                raise SeriesUnavailable(str(error)) from error
+            raise
+
+    async def _fetch(self, statement: str, params: Mapping[str, object]) -> list[dict[str, Any]]:
+        try:
+            async with self._db.read() as connection, connection.execute(SQL[statement], dict(params)) as cursor:
+                return [dict(row) for row in await cursor.fetchall()]
+        except (sqlite3.OperationalError, StorageError) as error:
+            raise SeriesUnavailable(str(error)) from error
+
+
+def _single(row: Mapping[str, Any]) -> Bucket:
+    value = float(row["value"])
+    return Bucket(row["time_ns"], 1, value, value, value, value, value)
+
+
+def _piece(row: Mapping[str, Any]) -> Bucket:
+    return Bucket(
+        row["start_ns"], row["n"], row["minimum"], row["maximum"], row["total"] / row["n"], row["first"], row["last"]
+    )
+
+
+def _joined(pieces: Iterable[Bucket], from_ns: int, step_ns: int) -> Iterable[Bucket]:
+    """Pieces in order of time, put together into stretches of step_ns."""
+    open_at, held = 0, list[Bucket]()
+    for piece in pieces:
+        start_ns = from_ns + max(0, piece.start_ns - from_ns) // step_ns * step_ns
+        if held and start_ns != open_at:
+            yield _one(open_at, held)
+            held = []
+        open_at = start_ns
+        held.append(piece)
+    if held:
+        yield _one(open_at, held)
+
+
+def _one(start_ns: int, pieces: Sequence[Bucket]) -> Bucket:
+    count = sum(piece.count for piece in pieces)
+    return Bucket(
+        start_ns,
+        count,
+        min(piece.minimum for piece in pieces),
+        max(piece.maximum for piece in pieces),
+        sum(piece.mean * piece.count for piece in pieces) / count,
+        pieces[0].first,
+        pieces[-1].last,
+    )
