@@ -16,12 +16,16 @@ from edge_agent.draft import NO_ID, Draft
 from edge_agent.outbox import Appended, Entry, Fate
 from edge_agent.wakeup import Signal
 from wire.clock import Clock, Stamp
-from wire.records import check_owner, encode_record, record_lane
+from wire.errors import Malformed
+from wire.records import RECORD_BYTES_MAX, Event, Reading, check_owner, encode_record, record_lane
 from wire.topics import Lane
 
 GROUP_RECORDS: Final = 64
 GROUP_LINGER_S: Final = 0.020
 WAITING_MAX: Final = 1024
+# The outbox may file a numbered record under a later count of its device, which makes it that much longer. Were it then
+# too long, its whole group would fail.
+EPOCH_BYTES: Final = len(',"epoch":2147483647')
 _AT_ONCE: Final = frozenset({Lane.A, Lane.M})
 
 
@@ -122,7 +126,11 @@ class Intake:
         record = draft.stamped(event_id, stamp)
         check_owner(record, self._edge)
         record_lane(record)
-        return Entry(record, encode_record(record))
+        body = encode_record(record)
+        has_number = isinstance(record, Event | Reading) and record.source is not None
+        if has_number and len(body) > RECORD_BYTES_MAX - EPOCH_BYTES:
+            raise Malformed(f"record of {len(body)} bytes; at most {RECORD_BYTES_MAX - EPOCH_BYTES} with a number")
+        return Entry(record, body)
 
     async def _company(self) -> None:
         while not self._queue:

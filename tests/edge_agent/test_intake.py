@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from edge_agent.draft import NO_ID, NO_STAMP, Draft
-from edge_agent.intake import GROUP_LINGER_S, GROUP_RECORDS, WAITING_MAX, Intake, IntakeClosedError
-from edge_agent.outbox import Appended, Entry, Fate, OutboxGone
+from edge_agent.intake import EPOCH_BYTES, GROUP_LINGER_S, GROUP_RECORDS, WAITING_MAX, Intake, IntakeClosedError
+from edge_agent.outbox import Appended, Entry, Fate, InlineHop, Outbox, OutboxGone
 from tests.campus.virtual_loop import virtual
+from tests.outbox.making import Box
 from tests.support.clock import VirtualClock, seeded
 from wire.errors import Malformed, UnknownTopic
-from wire.records import Event, decode_record
+from wire.identity import SourceKey
+from wire.records import RECORD_BYTES_MAX, DeviceTime, Event, decode_record, encode_record
 from wire.topics import Lane, lane_of
 
 DOOR = "AccessControl/AccessGranted/Credential"
@@ -289,3 +292,38 @@ async def test_a_disk_that_fails_while_the_box_stops_fails_who_waits() -> None:
         await desk.intake.finish()
     with pytest.raises(IntakeClosedError):
         await waiting
+
+
+def numbered(number: int, at_s: int, size: int = 0) -> Draft:
+    """A record that its device numbers and dates; size: what it is made long to, in bytes."""
+    time = DeviceTime(raw=str(at_s), wall_ns=at_s * 1_000_000_000)
+    values: dict[str, str] = {f"long{n:02}": "长" * 250 for n in range(20)} if size else {}
+    plain = draft(source=SourceKey(record_no=number), device_time=time, values=values)
+    if size:
+        left = size - len(encode_record(plain.stamped("0" * 32, VirtualClock().stamp())))
+        for n in range(8):
+            name, share = f"pad{n}", left // (8 - n)
+            values[name] = "v" * (share - len(f',"{name}":""'))
+            left -= share
+    return draft(source=SourceKey(record_no=number), device_time=time, values=values)
+
+
+def test_a_record_that_grows_when_its_device_counts_anew_does_not_end_the_box(tmp_path: Path) -> None:
+    box = Box(tmp_path / "outbox.sqlite")
+
+    @virtual
+    async def run() -> None:
+        intake = Intake(
+            Outbox(box.store, InlineHop()), edge="gate-1", clock=box.clock, random=seeded(1), appended=lambda _: None
+        )
+        running = asyncio.create_task(intake.run())
+        await intake.accept([numbered(5, at_s=100)])
+        with pytest.raises(Malformed, match="with a number"):
+            await intake.accept([numbered(1, at_s=200, size=RECORD_BYTES_MAX)])
+        (result,) = await intake.accept([numbered(1, at_s=200, size=RECORD_BYTES_MAX - EPOCH_BYTES)])
+        assert result.fate is Fate.STORED
+        assert not running.done()
+
+    run()
+    assert '"epoch":1' in box.rows(Lane.D)[-1].body.decode()
+    box.store.close()
