@@ -65,15 +65,17 @@ class Message:
 
     kind: from the protocol's closed list (`device_profiles.protocols.<protocol>`). fields: snake_case, only what the
     device owns, so that a message sent again gives equal fields. record_no: the device's own number, in the layout of
-    `wire.identity.SourceKey`. device_time: text as the device said it, printable ASCII, at most 64 characters.
-    replayed: the device marked it as sent again or sent late. initialized: a state said again after a start, not a
-    change of it. reply: the codec's own token; with it the codec builds what the device is told once the message is
-    committed.
+    `wire.identity.SourceKey`. sameness: for a device that has no such number and sends a record again until it is told:
+    what is equal in every sending of one record and in no other; a number is made of it. device_time: text as the
+    device said it, printable ASCII, at most 64 characters. replayed: the device marked it as sent again or sent late.
+    initialized: a state said again after a start, not a change of it. reply: the codec's own token; with it the codec
+    builds what the device is told once the message is committed.
     """
 
     kind: str
     fields: Mapping[str, Scalar] = field(default_factory=dict)
     record_no: int | None = None
+    sameness: Secret | None = None
     device_time: str | None = None
     holder: Holder | None = None
     credential: RawCredential | None = None

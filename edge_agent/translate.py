@@ -23,7 +23,7 @@ from device_profiles.model import Code, DeviceProfile, EventMapping
 from edge_agent.draft import NO_ID, NO_STAMP, Draft
 from edge_agent.message import Holder, Message, RawCredential
 from wire.clock import NS_PER_MS, NS_PER_S, parse_utc
-from wire.identity import Pseudonymiser, SourceKey, tail
+from wire.identity import Pseudonymiser, SourceKey, content_no, tail
 from wire.records import Credential, CredentialKind, DeviceTime, Event, Scalar
 
 T = TypeVar("T")
@@ -108,7 +108,7 @@ def _event(mapping: EventMapping, device: DeviceInfo, message: Message, pseudony
         credential=_credential(message.credential, pseudonymiser) if mapping.credential else None,
         holder_ref=_holder_ref(message.holder, device, pseudonymiser) if mapping.holder else None,
         device_time=None if message.device_time is None else read_device_time(message.device_time, device.zone),
-        source=None if message.record_no is None else SourceKey(record_no=message.record_no),
+        source=_source(message, device, pseudonymiser),
         replayed=message.replayed,
         initialized=message.initialized,
         values=values,
@@ -117,6 +117,15 @@ def _event(mapping: EventMapping, device: DeviceInfo, message: Message, pseudony
 
 def _looked_up(table: Mapping[Code, T], raw: Scalar) -> T | None:
     return next((meaning for code, meaning in table.items() if _same(raw, code)), None)
+
+
+def _source(message: Message, device: DeviceInfo, pseudonymiser: Pseudonymiser) -> SourceKey | None:
+    if message.record_no is not None:
+        return SourceKey(record_no=message.record_no)
+    if message.sameness is None:
+        return None
+    content = f"{message.kind}\x1f{message.sameness.reveal()}"
+    return SourceKey(record_no=content_no(pseudonymiser.ref(f"record@{device.id}", content)))
 
 
 # --- people -------------------------------------------------------------------------------------------

@@ -70,6 +70,25 @@ def source_space(record_no: int) -> int:
     return record_no >> SOURCE_SPACE_SHIFT
 
 
+# Numbers made of a record's content, for devices that count nothing and send a record again unchanged. They come in no
+# order, so that "lower than the last" says nothing about a device in this space.
+CONTENT_SPACE: Final = SOURCE_SPACES_MAX - 1
+
+
+def content_no(ref: str) -> int:
+    """The record_no of a record without a number. ref: of its content, see `Pseudonymiser.ref`.
+
+    The campus key in it is what keeps a person's number from being guessed back. 48 bits: two of a million records of
+    one device share a number in one case of 500, which costs neither of them (they differ in time or in content).
+    """
+    return source_no(int(ref[: SOURCE_SPACE_SHIFT // 4], 16), CONTENT_SPACE)
+
+
+def is_ordered(record_no: int) -> bool:
+    """Whether a device counts upwards in the space of this number."""
+    return source_space(record_no) != CONTENT_SPACE
+
+
 class Pseudonymiser:
     """Turns numbers of people and cards into refs with the campus key. Prints as nothing."""
 

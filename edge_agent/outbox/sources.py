@@ -10,6 +10,14 @@ the fields the device owns, and, where the content differs, whether the device's
     number taken in this epoch                                 conflict
     otherwise                                                  store
 
+Numbers made of the content (wire.identity.CONTENT_SPACE) come in no order, so no count can have restarted. What is left
+are two contents that happen to share a number:
+
+    same fingerprint under this number, in any epoch           repeat
+    number taken in this epoch, another device time            next epoch, store
+    number taken in this epoch, same time or none              conflict
+    otherwise                                                  store
+
 A backlog sent after newer records has lower numbers *and* earlier times, so it is stored, not taken for a restart.
 A device that counts its kinds of records apart is judged in each space of numbers for itself (wire.identity.source_no).
 """
@@ -22,6 +30,7 @@ import msgspec
 
 from edge_agent.outbox.book import Space
 from wire.clock import NS_PER_S, ClockState, Stamp
+from wire.identity import is_ordered
 from wire.records import Event, Reading, Record, decode_record, fingerprint
 
 EPOCH_MAX: Final = 2**31 - 1
@@ -48,6 +57,8 @@ def judge(space: Space, record_no: int, print_: bytes, wall_ns: int | None, know
     """See the module. wall_ns: the device's own time of the record, None when it gave none that can be read."""
     if any(one.print == print_ for one in known):
         return Verdict.REPEAT
+    if not is_ordered(record_no):
+        return _judge_unordered(wall_ns, [one.wall_ns for one in known if one.epoch == space.epoch])
     if record_no <= space.max_no and _is_later(wall_ns, space.max_wall_ns):
         return Verdict.RESTART
     taken = [one for one in known if one.epoch == space.epoch]
@@ -58,6 +69,12 @@ def judge(space: Space, record_no: int, print_: bytes, wall_ns: int | None, know
     return Verdict.RESTART if all(_is_later(wall_ns, one.wall_ns) for one in taken) else Verdict.CONFLICT
 
 
+def _judge_unordered(wall_ns: int | None, taken_ns: Sequence[int | None]) -> Verdict:
+    if not taken_ns:
+        return Verdict.STORE
+    return Verdict.CONFLICT if wall_ns is None or wall_ns in taken_ns else Verdict.RESTART
+
+
 def _is_later(wall_ns: int | None, than_ns: int | None) -> bool:
     return wall_ns is not None and than_ns is not None and wall_ns > than_ns
 
@@ -65,6 +82,9 @@ def _is_later(wall_ns: int | None, than_ns: int | None) -> bool:
 def after(space: Space, record_no: int, wall_ns: int | None, *, restarted: bool) -> Space:
     """How far the device has counted once the record is stored."""
     top_no = max(space.top_no, record_no)
+    if not is_ordered(record_no):
+        moved = restarted or top_no != space.top_no
+        return Space(epoch=space.epoch + restarted, top_no=top_no) if moved else space
     if restarted:
         return Space(epoch=space.epoch + 1, max_no=record_no, max_wall_ns=wall_ns, top_no=top_no)
     if record_no > space.max_no:

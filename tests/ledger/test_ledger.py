@@ -24,7 +24,7 @@ from tests.admission.box import ALARM, CAMPUS, DENIED, Box, Stored
 from tests.support.clock import VirtualClock
 from wire.codec import decode_batch
 from wire.errors import Malformed, UnknownTopic
-from wire.identity import SourceKey, derived_id, record_hash
+from wire.identity import CONTENT_SPACE, SourceKey, derived_id, record_hash, source_no
 from wire.records import DeviceTime, Event, decode_record, encode_record
 from wire.topics import CAMPUS_NODE, LANES, Lane
 
@@ -164,6 +164,21 @@ async def test_a_restarted_index_is_another_record(ledger: Ledger, clock: Virtua
     box.put(box.event(record_no=1, values={"n": 1}), box.event(record_no=1, source_epoch=1, values={"n": 2}))
     await deliver(ledger, run_of(box, Lane.D), clock=clock)
     assert len(await ledger.read(0, 100)) == 2
+
+
+async def test_numbers_without_order_are_no_restart_and_no_conflict(ledger: Ledger, clock: VirtualClock) -> None:
+    """A device that counts nothing: high and low numbers in any order, then everything once more."""
+    numbers = [source_no(number, CONTENT_SPACE) for number in (2**48 - 1, 3, 2**40, 1)]
+    box = Box()
+    box.put(*[box.event(record_no=number, values={"n": number % 1000}) for number in numbers])
+    await deliver(ledger, run_of(box, Lane.D), clock=clock)
+    clock.advance(600)
+    box.put(*[box.event(record_no=number, values={"n": number % 1000}) for number in reversed(numbers)])
+    await deliver(ledger, run_of(box, Lane.D, 4), clock=clock)
+    assert [decode_record(row.body).source for row in await ledger.read(0, 100)] == [
+        SourceKey(record_no=number) for number in numbers
+    ]
+    assert ("gate-1", Lane.D, "repeat", 4) in await ledger.tallies()
 
 
 async def test_one_number_on_two_devices_is_two_records(ledger: Ledger, clock: VirtualClock) -> None:

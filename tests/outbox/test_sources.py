@@ -10,7 +10,7 @@ from edge_agent.outbox.sources import EPOCH_MAX, Known, Verdict, after, first_ep
 from tests.outbox.making import Box
 from tests.support.clock import VirtualClock
 from wire.clock import ClockState
-from wire.identity import SourceKey, source_no
+from wire.identity import CONTENT_SPACE, SourceKey, source_no
 from wire.records import Event, decode_record
 from wire.topics import Lane
 
@@ -171,3 +171,43 @@ def test_after_damage_device_epochs_start_where_none_has_been() -> None:
     clock.state = ClockState.UNSYNCED
     assert 1 << 30 <= first_epoch(clock.stamp(), 0xFFFFFFFF, 0) <= EPOCH_MAX
     assert first_epoch(clock.stamp(), 0, EPOCH_MAX) == EPOCH_MAX
+
+
+# --- numbers made of the content ------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**48 - 1), st.integers(0, 10**6)), min_size=1, unique_by=lambda one: one[0]))
+def test_numbers_without_order_never_look_like_a_restarted_count(records: list[tuple[int, int]]) -> None:
+    space = Space(epoch=3)
+    for number, wall_ns in records:
+        record_no = source_no(number, CONTENT_SPACE)
+        assert judge(space, record_no, b"one", wall_ns, []) is Verdict.STORE
+        space = after(space, record_no, wall_ns, restarted=False)
+    assert space.epoch == 3
+
+
+def test_a_record_without_order_is_known_again(box: Box) -> None:
+    high, low = source_no(2**48 - 1, CONTENT_SPACE), source_no(5, CONTENT_SPACE)
+    assert fate(box, high, at_s=100) is Fate.STORED
+    assert fate(box, low, at_s=200) is Fate.STORED
+    box.reopen()
+    assert [fate(box, low, at_s=200), fate(box, high, at_s=100)] == [Fate.REPEAT] * 2
+    assert epochs(box) == [(0, high), (0, low)]
+    assert "restarts" not in box.store.tally
+
+
+@pytest.mark.parametrize("at_s", [50, 150])
+def test_two_contents_that_share_a_number_are_both_kept(box: Box, at_s: int) -> None:
+    number = source_no(77, CONTENT_SPACE)
+    assert fate(box, number, at_s=100, note="one") is Fate.STORED
+    assert fate(box, number, at_s=at_s, note="other") is Fate.STORED
+    assert fate(box, number, at_s=100, note="one") is Fate.REPEAT
+    assert fate(box, number, at_s=at_s, note="other") is Fate.REPEAT
+    assert epochs(box) == [(0, number), (1, number)]
+
+
+def test_one_content_with_two_meanings_is_a_conflict(box: Box) -> None:
+    """A profile was changed between two sendings: the number says that it is the same record."""
+    number = source_no(77, CONTENT_SPACE)
+    assert fate(box, number, at_s=100, note="one meaning") is Fate.STORED
+    assert fate(box, number, at_s=100, note="another") is Fate.CONFLICT

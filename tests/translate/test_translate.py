@@ -12,7 +12,7 @@ from edge_agent.translate import DeviceInfo, Unmapped, card_text, read_device_ti
 from tests.support.clock import VirtualClock
 from tests.translate.profiles import facesluice_profile, with_mappings
 from wire.clock import NS_PER_S, parse_utc
-from wire.identity import Pseudonymiser
+from wire.identity import Pseudonymiser, SourceKey, is_ordered
 from wire.records import CredentialKind, Event, encode_record, fingerprint
 
 DEVICE = DeviceInfo("gate-1/face-1", "Asia/Shanghai")
@@ -274,3 +274,43 @@ def test_translate_reads_no_clock_and_draws_no_chance() -> None:
     assert not any(
         isinstance(node, ast.Attribute) and node.attr in {"now", "utcnow", "today"} for node in ast.walk(tree)
     )
+
+
+# --- records without a number --------------------------------------------------------------------------
+
+
+def test_a_record_without_a_number_gets_one_of_its_content() -> None:
+    row = Secret("20260001\t2026-09-01 07:55:10\t0")
+    first, again = event({}, sameness=row), event({}, sameness=row, replayed=True)
+    assert first.source is not None
+    assert not is_ordered(first.source.record_no)
+    assert first.source == again.source
+    assert fingerprint(first) == fingerprint(again)
+
+
+def test_other_content_and_another_device_give_other_numbers() -> None:
+    one, other = Secret("20260001\t07:55:10"), Secret("20260001\t07:55:11")
+    numbers = [
+        event({}, sameness=one).source,
+        event({}, sameness=other).source,
+        event({}, device=OTHER_DEVICE, sameness=one).source,
+    ]
+    assert len({source.record_no for source in numbers if source}) == 3
+
+
+def test_nobody_without_the_campus_key_can_try_person_numbers_against_a_content_number() -> None:
+    row = Secret("20260001\t2026-09-01 07:55:10\t0")
+    profile = with_mappings({"source": "rec_push", "topic": GRANTED})
+    message = Message(kind="rec_push", sameness=row)
+    found = set()
+    for key in (KEY, Pseudonymiser(bytes(32))):
+        drafts = translate(profile, DEVICE, message, key)
+        assert not isinstance(drafts, Unmapped)
+        assert isinstance(drafts[0].record, Event)
+        assert drafts[0].record.source is not None
+        found.add(drafts[0].record.source.record_no)
+    assert len(found) == 2
+
+
+def test_a_devices_own_number_goes_before_its_content() -> None:
+    assert event({}, record_no=7, sameness=Secret("x")).source == SourceKey(record_no=7)
