@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, TextIO
 
 import typer
 
@@ -85,7 +85,7 @@ def enrol(
     if loaded is None or loaded.settings is None:
         raise typer.Exit(EXIT_SETTINGS)
     settings = loaded.settings
-    secret = token or sys.stdin.readline().strip()
+    secret = token or _typed(sys.stdin, texts)
     try:
         answer = join(url, secret, edge=settings.edge, software=version(), files=files_of(settings))
     except EnrolError as error:
@@ -95,6 +95,13 @@ def enrol(
         raise typer.Exit(_ENROL_EXITS.get(error.code, EXIT_REFUSED)) from None
     username = answer["broker"].get("username", "")
     typer.echo(texts("edge.enrol.done", campus=answer.get("campus", ""), edge=settings.edge, username=username))
+
+
+def _typed(stdin: TextIO, texts: Texts) -> str:
+    """A line from a pipe, or from a person, who is then told that something is waited for."""
+    if stdin.isatty():
+        typer.echo(texts("edge.enrol.ask"), err=True, nl=False)
+    return stdin.readline().strip()
 
 
 _NEW_TOKEN: Final = frozenset({"token_unknown", "token_used", "token_expired", "wrong_edge"})

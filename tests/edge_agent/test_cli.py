@@ -1,5 +1,6 @@
 """How `campus-edge` ends: the exit code that systemd or a script goes by, and one clear line instead of a traceback."""
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,11 +10,12 @@ from typer.testing import CliRunner, Result
 from edge_agent import OUTBOX_FILE
 from edge_agent import app as composition
 from edge_agent.check_cli import init_command
-from edge_agent.cli import app
+from edge_agent.cli import _typed, app
 from edge_agent.intake import IntakeClosedError
 from edge_agent.keys import IdentityKey
 from edge_agent.outbox import OutboxDamaged, OutboxGone, OutboxLimits, OutboxStore
 from tests.support.clock import VirtualClock, seeded
+from wire.i18n import Texts
 
 
 @pytest.fixture
@@ -141,3 +143,15 @@ def test_a_key_that_cannot_be_kept_is_told_before_the_token_is_used_up(config: P
     done = campus_edge("enrol", "-c", config, "--url", "http://127.0.0.1:9", "--token", "x")
     assert done.exit_code == 1
     assert "(not_written)" in done.stderr
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_person_is_told_that_the_token_is_waited_for_and_a_pipe_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _typed(_Terminal("enrol_1\n"), Texts("en")) == "enrol_1"
+    assert "token" in capsys.readouterr().err
+    assert _typed(io.StringIO("enrol_2\n"), Texts("en")) == "enrol_2"
+    assert capsys.readouterr().err == ""
