@@ -71,6 +71,9 @@ def init_command(directory: Path, *, sample: str, language: str | None) -> int:
     except FileExistsError:
         typer.echo(texts("check.exists", path=target), err=True)
         return EXIT_FINDINGS
+    except OSError as error:
+        typer.echo(texts("check.not_written", path=target, cause=error.strerror), err=True)
+        return EXIT_FINDINGS
     typer.echo(texts("check.written", path=target))
     typer.echo(texts("check.next"), err=True)
     return EXIT_OK

@@ -25,15 +25,12 @@ def _language(tag: str | None) -> str | None:
 
 
 def _log_level(name: str) -> str:
-    import logging
+    from wire.logs import LEVELS
 
-    known = [level for level, number in logging.getLevelNamesMapping().items() if number and level not in _ALIASES]
-    if name.upper() not in known:
-        raise typer.BadParameter(_T("edge.cli.bad_log", name=name, known=", ".join(known)))
+    if name.upper() not in LEVELS:
+        raise typer.BadParameter(_T("edge.cli.bad_log", name=name, known=", ".join(LEVELS)))
     return name.upper()
 
-
-_ALIASES: Final = frozenset({"FATAL", "WARN"})
 
 Config = Annotated[Path, typer.Option("--config", "-c", help=_T("edge.cli.opt.config"))]
 Json = Annotated[bool, typer.Option("--json", help=_T("edge.cli.opt.json"))]

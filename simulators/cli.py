@@ -18,6 +18,33 @@ _T = Texts()
 _Result = TypeVar("_Result")
 app = typer.Typer(help=_T("sim.cli.help"), no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
+
+def _log_level(name: str) -> str:
+    from wire.logs import LEVELS
+
+    if name.upper() not in LEVELS:
+        raise typer.BadParameter(_T("sim.cli.bad_log", name=name, known=", ".join(LEVELS)))
+    return name.upper()
+
+
+def _zone(name: str) -> str:
+    from zoneinfo import ZoneInfo
+
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise typer.BadParameter(_T("sim.cli.bad_zone", name=name)) from None
+    return name
+
+
+def _ids(names: list[str] | None) -> list[str] | None:
+    for name in names or ():
+        # A client id and a level of a topic at once.
+        if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
+            raise typer.BadParameter(_T("sim.cli.bad_id", name=name))
+    return names
+
+
 Language = Annotated[str | None, typer.Option("--lang", help=_T("sim.cli.opt.lang"))]
 Seed = Annotated[int, typer.Option("--seed", help=_T("sim.cli.opt.seed"))]
 ForSeconds = Annotated[float | None, typer.Option("--for", min=0.1, help=_T("sim.cli.opt.for"))]
@@ -25,7 +52,7 @@ ForSeconds = Annotated[float | None, typer.Option("--for", min=0.1, help=_T("sim
 
 @app.command(help=_T("sim.cli.run"))
 def run(  # noqa: PLR0917  typer calls it with names
-    device_ids: Annotated[list[str] | None, typer.Argument(help=_T("sim.cli.arg.device_ids"))] = None,
+    device_ids: Annotated[list[str] | None, typer.Argument(callback=_ids, help=_T("sim.cli.arg.device_ids"))] = None,
     host: Annotated[str, typer.Option("--host", help=_T("sim.cli.opt.host"))] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help=_T("sim.cli.opt.port"))] = 1883,
     username: Annotated[str, typer.Option("--username", help=_T("sim.cli.opt.username"))] = "",
@@ -37,14 +64,14 @@ def run(  # noqa: PLR0917  typer calls it with names
     qos: Annotated[int, typer.Option("--qos", min=0, max=1, help=_T("sim.cli.opt.qos"))] = 1,
     picture_kb: Annotated[int, typer.Option("--picture-kb", min=0, max=1000, help=_T("sim.cli.opt.picture"))] = 2,
     flawless: Annotated[bool, typer.Option("--flawless", help=_T("sim.cli.opt.flawless"))] = False,  # noqa: FBT002  typer's way
-    zone: Annotated[str, typer.Option("--zone", help=_T("sim.cli.opt.zone"))] = "Asia/Shanghai",
+    zone: Annotated[str, typer.Option("--zone", callback=_zone, help=_T("sim.cli.opt.zone"))] = "Asia/Shanghai",
     for_s: ForSeconds = None,
     journal: Annotated[Path | None, typer.Option("--journal", help=_T("sim.cli.opt.journal"))] = None,
-    log_level: Annotated[str, typer.Option("--log", help=_T("sim.cli.opt.log"))] = "INFO",
+    log_level: Annotated[str, typer.Option("--log", callback=_log_level, help=_T("sim.cli.opt.log"))] = "INFO",
     lang: Language = None,
 ) -> None:
     """Run FaceSluice terminals."""
-    from simulators.run import RunPlan, RunState, run_terminals
+    from simulators.run import JournalFileError, RunPlan, RunState, run_terminals
     from wire.logs import configure_logging
     from wire.mqtt_link import BrokerAddress
 
@@ -76,8 +103,14 @@ def run(  # noqa: PLR0917  typer calls it with names
             terminals=state.terminals,
         )
 
-    state = _interruptible(lambda: run_terminals(plan, lambda now: typer.echo(line(now), err=True)))
+    try:
+        state = _interruptible(lambda: run_terminals(plan, lambda now: typer.echo(line(now), err=True)))
+    except JournalFileError as error:
+        typer.echo(texts("sim.run.no_journal", cause=error), err=True)
+        raise typer.Exit(EXIT_SETTINGS) from None
     typer.echo(line(state))
+    if not state.connects:
+        raise typer.Exit(EXIT_UNREACHABLE)
     if state.owed:
         raise typer.Exit(EXIT_FINDINGS if state.online else EXIT_UNREACHABLE)
 

@@ -37,21 +37,34 @@ class RunPlan:
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """What a person wants to know meanwhile."""
+    """What a person wants to know meanwhile. connects: connections made so far, of all terminals."""
 
     counts: Counts
     owed: int
     online: int
     terminals: int
+    connects: int
+
+
+class JournalFileError(Exception):
+    """The journal cannot be written; the text names file and reason."""
 
 
 async def run_terminals(plan: RunPlan, show: Callable[[RunState], None]) -> RunState:
-    """Run until for_s is over and all is delivered, or SETTLE_S more have passed. show: called now and then."""
-    with (
-        tempfile.TemporaryDirectory(prefix="campus-sim-") as folder,
-        JournalWriter(plan.journal or Path(folder) / "journal.jsonl") as writer,
-    ):
-        return await _run(plan, writer, show)
+    """Run until for_s is over and all is delivered, or SETTLE_S more have passed. show: called now and then.
+
+    Raises JournalFileError.
+    """
+    with tempfile.TemporaryDirectory(prefix="campus-sim-") as folder:
+        path = plan.journal or Path(folder) / "journal.jsonl"
+        try:
+            journal = JournalWriter(path)
+        except OSError as error:
+            raise JournalFileError(f"{path}: {error.strerror}") from None
+        except ValueError as error:
+            raise JournalFileError(f"{path}: {error}") from None
+        with journal as writer:
+            return await _run(plan, writer, show)
 
 
 async def _run(plan: RunPlan, writer: JournalWriter, show: Callable[[RunState], None]) -> RunState:
@@ -68,7 +81,8 @@ async def _run(plan: RunPlan, writer: JournalWriter, show: Callable[[RunState], 
 
     def state() -> RunState:
         online = sum(runner.online for runner in school.runners.values())
-        return RunState(writer.total(), school.owed(), online, len(terminals))
+        connects = sum(runner.counters.connects for runner in school.runners.values())
+        return RunState(writer.total(), school.owed(), online, len(terminals), connects)
 
     async def tell() -> None:
         while True:

@@ -11,6 +11,8 @@ from typing import Final, TextIO
 
 from wire.clock import utc_text
 
+LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _PRIORITY: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
@@ -50,7 +52,7 @@ class LogfmtFormatter(logging.Formatter):
 
 
 def configure_logging(level: str = "INFO", stream: TextIO = sys.stderr) -> None:
-    """Send all logs of this process to stream. Call once, from a command line's entry."""
+    """Send all logs of this process to stream. Call once, from a command line's entry. level: one of LEVELS."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(LogfmtFormatter(journald="JOURNAL_STREAM" in os.environ))
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -155,3 +155,10 @@ def test_a_person_is_told_that_the_token_is_waited_for_and_a_pipe_is_not(capsys:
     assert "token" in capsys.readouterr().err
     assert _typed(io.StringIO("enrol_2\n"), Texts("en")) == "enrol_2"
     assert capsys.readouterr().err == ""
+
+
+def test_a_sample_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = campus_edge("init", tmp_path / "file" / "box")
+    assert done.exit_code == 1
+    assert done.stderr == f"{tmp_path / 'file' / 'box' / 'edge.yaml'} cannot be written: Not a directory\n"

@@ -49,16 +49,41 @@ def test_a_missing_password_file_is_a_settings_error(tmp_path: Path) -> None:
     assert "No such file" in shown.output
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--zone", "Foo/Bar"], "Foo/Bar"),
+        (["--zone", "../etc"], "../etc"),
+        (["--log", "shout"], "shout"),
+        (["a/b"], "a/b"),
+        (["+"], "+"),
+    ],
+)
+def test_what_cannot_work_is_a_mistake_of_usage(options: list[str], said: str) -> None:
+    shown = CliRunner().invoke(app, ["run", *options, "--for", "0.1"], env={"COLUMNS": "200"})
+    assert shown.exit_code == 2, shown.exception
+    assert said in shown.output
+
+
+@pytest.mark.parametrize("name", ["missing/truth.jsonl", "odd.jsonl", "."])
+def test_a_journal_that_cannot_be_kept_is_a_settings_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "odd.jsonl").write_text("no journal\n")
+    shown = CliRunner().invoke(app, ["run", "--journal", str(tmp_path / name), "--for", "0.1", "--lang", "en"])
+    assert shown.exit_code == 3, shown.exception
+    assert "The journal cannot be written" in shown.output
+
+
 @pytest.mark.parametrize(("language", "word"), [("en", "produced"), ("zh-CN", "产生")])
 def test_nobody_listening_is_said_in_the_chosen_language_with_its_own_exit_code(
     monkeypatch: pytest.MonkeyPatch, language: str, word: str
 ) -> None:
     monkeypatch.setattr(run_module, "SETTLE_S", 0.2)
     (port,) = free_ports(1)
-    options = ["run", "--port", str(port), "--for", "0.5", "--rate", "600", "--lang", language]
-    shown = CliRunner().invoke(app, options)
-    assert shown.exit_code == 4
-    assert word in shown.output
+    for rate in ("600", "0.001"):
+        options = ["run", "--port", str(port), "--for", "0.5", "--rate", rate, "--lang", language]
+        shown = CliRunner().invoke(app, options)
+        assert shown.exit_code == 4
+        assert word in shown.output
 
 
 @pytest.fixture
