@@ -2,9 +2,9 @@
 
     broker -> front -> admission -> ledger -> readers, feed -> API
 
-Four files in data_dir: `ledger.sqlite` is the truth, `office.sqlite` holds accounts and enrolments, `documents.sqlite`
-what boxes ought to have, `views.sqlite` what readers made and can be deleted at any time. `run.json` says where a
-running aggregator listens.
+Files in data_dir: `ledger.sqlite` is the truth, `office.sqlite` holds accounts and enrolments, `documents.sqlite` what
+boxes ought to have; `views.sqlite` and `series.sqlite` are what readers made and can be deleted at any time, together.
+`run.json` says where a running aggregator listens.
 """
 
 import asyncio
@@ -35,8 +35,10 @@ from aggregator.front import Front
 from aggregator.ledger import SqliteLedger
 from aggregator.live import Feed
 from aggregator.readers import Reader, Registry
+from aggregator.series import EmbeddedSeries, Projector, SeriesStore
+from aggregator.series.influx import open_influx
 from aggregator.serve import HttpServer, listen, make_server
-from aggregator.settings import AggregatorSettings
+from aggregator.settings import AggregatorSettings, InfluxSeriesChoice
 from aggregator.silence import SilenceWatch
 from aggregator.storage import Database
 from wire.clock import utc_text
@@ -52,6 +54,7 @@ LEDGER_FILE: Final = "ledger.sqlite"
 OFFICE_FILE: Final = "office.sqlite"
 VIEWS_FILE: Final = "views.sqlite"
 DOCUMENTS_FILE: Final = "documents.sqlite"
+SERIES_FILE: Final = "series.sqlite"
 ENTER_WITHIN_S: Final = 3.0
 PROGRESS_S: Final = 5.0
 
@@ -67,11 +70,12 @@ class Parts:
     enrolment: Enrolment
     registry: Registry
     archive: Archive
+    projector: Projector
 
     @property
     def readers(self) -> Sequence[Reader]:
         """All readers, by which rebuild finds them."""
-        return (self.registry,)
+        return (self.registry, self.projector)
 
 
 @asynccontextmanager
@@ -94,6 +98,7 @@ async def open_parts(settings: AggregatorSettings) -> AsyncIterator[Parts]:
         async def append(records: Sequence[Record]) -> object:
             return await ledger.append_campus(records, clock.stamp())
 
+        series = await _open_series(settings, stack)
         yield Parts(
             settings=settings,
             clock=clock,
@@ -111,6 +116,7 @@ async def open_parts(settings: AggregatorSettings) -> AsyncIterator[Parts]:
             ),
             registry=Registry(ledger, views_db),
             archive=Archive(documents_db, clock),
+            projector=Projector(ledger, views_db, series),
         )
 
 
@@ -127,6 +133,14 @@ async def _entered(settings: AggregatorSettings, user: str, password: str) -> No
                     continue
                 await link.close()
                 return
+
+
+async def _open_series(settings: AggregatorSettings, stack: AsyncExitStack) -> SeriesStore:
+    choice = settings.series
+    if isinstance(choice, InfluxSeriesChoice):
+        return await stack.enter_async_context(open_influx(choice.address(_password(choice.secret_file))))
+    db = await Database.open(settings.data_dir / SERIES_FILE, "aggregator.series")
+    return EmbeddedSeries(await stack.enter_async_context(db))
 
 
 def _broker_access(settings: AggregatorSettings) -> BrokerAccess:
@@ -203,6 +217,7 @@ class _Service:
             enrolment=parts.enrolment,
             registry=parts.registry,
             feed=self._feed,
+            series=parts.projector.store,
             archive=parts.archive,
             courier=self._courier,
             health=self.health,

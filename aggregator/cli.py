@@ -24,6 +24,7 @@ token_app = typer.Typer(help=_T("agg.cli.token"), no_args_is_help=True)
 user_app = typer.Typer(help=_T("agg.cli.user"), no_args_is_help=True)
 terminal_app = typer.Typer(help=_T("agg.cli.terminal"), no_args_is_help=True)
 readers_app = typer.Typer(help=_T("agg.cli.readers"), no_args_is_help=True)
+series_app = typer.Typer(help=_T("agg.cli.series"), no_args_is_help=True)
 document_app = typer.Typer(help=_T("agg.cli.document"), no_args_is_help=True)
 app.add_typer(edge_app, name="edge")
 app.add_typer(token_app, name="token")
@@ -31,6 +32,7 @@ app.add_typer(user_app, name="user")
 app.add_typer(terminal_app, name="terminal")
 app.add_typer(readers_app, name="readers")
 app.add_typer(document_app, name="document")
+app.add_typer(series_app, name="series")
 
 Config = Annotated[Path, typer.Option("--config", "-c", help=_T("agg.cli.opt.config"))]
 Json = Annotated[bool, typer.Option("--json", help=_T("agg.cli.opt.json"))]
@@ -237,6 +239,22 @@ def document_list(
     from aggregator.documents_cli import list_documents
 
     raise typer.Exit(list_documents(_settings(config, lang), edge, as_json=as_json, texts=Texts(lang)))
+
+
+@series_app.command("rebuild", help=_T("agg.cli.series_rebuild"))
+def series_rebuild(config: Config = CONFIG, lang: Language = None) -> None:
+    """Write every point of the ledger anew; only while the service is stopped."""
+    from aggregator.series_cli import rebuild_series
+
+    raise typer.Exit(rebuild_series(_settings(config, lang), Texts(lang)))
+
+
+@series_app.command("setup", help=_T("agg.cli.series_setup"))
+def series_setup(config: Config = CONFIG, lang: Language = None) -> None:
+    """Make the database or bucket in InfluxDB."""
+    from aggregator.series_cli import set_up_series
+
+    raise typer.Exit(set_up_series(_settings(config, lang), Texts(lang)))
 
 
 def _password(texts: Texts) -> str:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from pydantic import Field
 
 from aggregator.broker import LOOPBACK, Audience, Listener, ServerTls
+from aggregator.series.address import InfluxAddress
 from device_profiles.findings import Finding, in_order, nearest
 from device_profiles.protocols import StrictModel
 from device_profiles.yaml_source import Source, load, validate
@@ -95,6 +96,38 @@ class Broker(StrictModel):
         )
 
 
+class EmbeddedSeriesChoice(StrictModel):
+    """The time series in a file of our own; nothing else to install."""
+
+    kind: Literal["embedded"] = "embedded"
+
+
+class InfluxSeriesChoice(StrictModel):
+    """The time series in InfluxDB. version: 1, or 2 for 2 and 3; database: of version 1, or the bucket; secret_file: a
+    token, or with version 1 the password of username. retention_days: for `series setup`.
+    """
+
+    kind: Literal["influxdb"]
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/]+$", max_length=255)]
+    version: Literal[1, 2] = 2
+    database: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "campus"
+    org: Shown = ""
+    username: Annotated[str, Field(max_length=64)] = ""
+    secret_file: File | None = None
+    retention_days: Annotated[int, Field(ge=1, le=36_500)] = 1830
+
+    def address(self, secret: str) -> InfluxAddress:
+        """With what the secret file holds."""
+        return InfluxAddress(
+            url=self.url,
+            version=self.version,
+            database=self.database,
+            org=self.org,
+            username=self.username,
+            secret=secret,
+        )
+
+
 class AggregatorSettings(StrictModel):
     """The whole file."""
 
@@ -108,6 +141,7 @@ class AggregatorSettings(StrictModel):
     signing_key_file: File
     http: Http = Http()
     broker: Broker = Broker()
+    series: Annotated[EmbeddedSeriesChoice | InfluxSeriesChoice, Field(discriminator="kind")] = EmbeddedSeriesChoice()
 
 
 def _is_loopback(host: str) -> bool:
@@ -181,6 +215,9 @@ def _resolved(settings: AggregatorSettings, base: Path) -> AggregatorSettings:
     update: dict[str, object] = {
         name: base / getattr(settings, name) for name in ("data_dir", "campus_key_file", "signing_key_file")
     }
+    if isinstance(settings.series, InfluxSeriesChoice) and settings.series.secret_file is not None:
+        secret_file = base / settings.series.secret_file
+        update["series"] = settings.series.model_copy(update={"secret_file": secret_file})
     return settings.model_copy(update={**update, "broker": settings.broker.model_copy(update=broker)})
 
 

@@ -11,6 +11,7 @@ from aggregator.enrolment import Enrolment
 from aggregator.ledger import Ledger
 from aggregator.live import Feed
 from aggregator.readers import Registry
+from aggregator.series import SeriesStore
 from wire.clock import Clock
 
 
@@ -29,6 +30,7 @@ class Campus:
     enrolment: Enrolment
     registry: Registry
     feed: Feed
+    series: SeriesStore
     archive: Archive
     courier: Courier
     health: Callable[[], dict[str, Any]]

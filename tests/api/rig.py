@@ -21,6 +21,7 @@ from aggregator.enrolment import BrokerAccess, Enrolment
 from aggregator.ledger import Ledger, SqliteLedger
 from aggregator.live import Feed
 from aggregator.readers import Registry
+from aggregator.series import EmbeddedSeries
 from aggregator.storage import Database
 from tests.admission.box import CAMPUS, Box
 from tests.support.clock import VirtualClock, seeded
@@ -160,6 +161,7 @@ async def assembled(folder: Path, *, ledger: Ledger | None = None) -> AsyncItera
             enrolment=enrolment,
             registry=Registry(ledger, await database("views", "aggregator.readers")),
             feed=Feed(ledger),
+            series=EmbeddedSeries(await database("series", "aggregator.series")),
             archive=archive,
             courier=Courier(archive, campus=CAMPUS, clock=clock, sign=lambda message: message[:64], send=send),
             health=lambda: rig.health(),  # noqa: PLW0108  there is no rig yet

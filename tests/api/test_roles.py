@@ -43,7 +43,9 @@ class Route(NamedTuple):
         return self.requirements[0]
 
     async def call(self, client: httpx.AsyncClient) -> httpx.Response:
-        path = self.path.format(edge="gate-9", name="face-9", event_id="ab" * 16, token_id="none")
+        path = self.path.format(
+            edge="gate-9", name="face-9", event_id="ab" * 16, token_id="none", resource="temperature"
+        )
         return await client.request(self.name.split()[0], path, json=BODIES.get(self.name))
 
 

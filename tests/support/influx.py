@@ -1,0 +1,123 @@
+"""Debian's InfluxDB in a folder of the test, and before it the write API of version 2, which that version lacks."""
+
+import os
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from simulators.children import free_ports
+
+START_WITHIN_S = 30.0
+CONFIG = """\
+reporting-disabled = true
+bind-address = "127.0.0.1:{rpc}"
+[meta]
+  dir = "{folder}/meta"
+[data]
+  dir = "{folder}/data"
+  wal-dir = "{folder}/wal"
+  query-log-enabled = false
+[http]
+  bind-address = "127.0.0.1:{port}"
+  log-enabled = false
+  max-row-limit = 0
+[monitor]
+  store-enabled = false
+"""
+
+
+def influxd() -> str:
+    found = shutil.which("influxd")
+    if found is None:
+        if os.environ.get("CAMPUS_REQUIRE_PEERS") == "1":
+            pytest.fail("influxd is not installed")
+        pytest.skip("influxd is not installed: apt-get install influxdb")
+    return found
+
+
+class Influx:
+    """A server that can be killed and started again on its folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.program = influxd()
+        self.folder = folder
+        self.port, self._rpc = free_ports(2)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        config = self.folder / "influxdb.conf"
+        config.write_text(CONFIG.format(folder=self.folder, port=self.port, rpc=self._rpc))
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen([self.program, "run", "-config", str(config)], stdout=log, stderr=log)
+        deadline = time.monotonic() + START_WITHIN_S
+        while True:
+            try:
+                urllib.request.urlopen(f"{self.url}/ping", timeout=1).close()
+            except OSError as error:
+                if time.monotonic() > deadline or self._process.poll() is not None:
+                    raise RuntimeError(f"influxd does not start; see {self.folder}/log") from error
+                time.sleep(0.05)
+            else:
+                return
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@contextmanager
+def running_influx(folder: Path) -> Iterator[Influx]:
+    influx = Influx(folder)
+    influx.start()
+    try:
+        yield influx
+    finally:
+        influx.kill()
+
+
+@asynccontextmanager
+async def version_2(influx: Influx, *, token: str) -> AsyncIterator[str]:
+    """`/api/v2/write` and `/query` with a token, in front of a server of version 1. Gives the URL."""
+
+    async def write(request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") != f"Token {token}":
+            return web.json_response({"code": "unauthorized"}, status=401)
+        assert request.query["precision"] == "ns"
+        body = await request.read()
+        async with session.post(
+            f"{influx.url}/write", params={"db": request.query["bucket"], "precision": "ns"}, data=body
+        ) as answer:
+            text = await answer.read()
+            return web.Response(status=answer.status, body=text)
+
+    async def query(request: web.Request) -> web.Response:
+        if request.headers.get("Authorization") != f"Token {token}":
+            return web.json_response({"code": "unauthorized"}, status=401)
+        async with session.get(f"{influx.url}/query", params=dict(request.query)) as answer:
+            return web.Response(status=answer.status, body=await answer.read())
+
+    app = web.Application(client_max_size=64 * 1024 * 1024)
+    app.add_routes([web.post("/api/v2/write", write), web.get("/query", query)])
+    async with aiohttp.ClientSession() as session:
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        port = runner.addresses[0][1]
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            await runner.cleanup()
