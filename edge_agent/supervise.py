@@ -86,21 +86,30 @@ class Supervisor:
 
     async def run(self) -> None:
         """For a TaskGroup; ends only by cancellation."""
-        task = asyncio.current_task()
         while True:
-            failure: BaseException
-            try:
-                await self._run(self)
-                failure = ConnectionError("ended")
-            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  judged below
-                failure = error
-            if task is None or task.cancelling():
-                # A part that fails in the moment in which it is cancelled may raise its failure only: a TaskGroup
-                # does. Whoever cancelled waits for our end all the same.
-                raise asyncio.CancelledError from failure
-            wait_s = self._pause(failure)
+            wait_s = self._pause(await self._attempt())
             self.health.restarts += 1
             await asyncio.sleep(wait_s)
+
+    async def _attempt(self) -> BaseException:
+        """Run the part once. Returns what ended it.
+
+        In a task of its own: a TaskGroup whose child fails in the moment of a cancellation raises that failure and
+        swallows the cancellation, and whoever cancelled us would wait for ever.
+        """
+        part = asyncio.ensure_future(self._run(self))
+        try:
+            await asyncio.wait([part])
+        except asyncio.CancelledError:
+            part.cancel()
+            await asyncio.wait([part])
+            if not part.cancelled():
+                # Looked at, so that nobody calls it forgotten.
+                part.exception()
+            raise
+        if part.cancelled():
+            return asyncio.CancelledError()
+        return part.exception() or ConnectionError("ended")
 
     def _pause(self, failure: BaseException) -> float:
         """Note a failure. Returns how long to wait before the next start."""

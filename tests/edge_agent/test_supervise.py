@@ -216,3 +216,23 @@ async def test_a_part_that_fails_in_the_moment_of_its_cancellation_ends_with_it(
     assert task.cancelled()
     assert started == [0]
     assert supervisor.health.bugs == 0
+
+
+@virtual
+async def test_a_part_whose_task_group_failed_is_started_again_and_again() -> None:
+    """Python 3.11 leaves a task marked as cancelled when a child of its TaskGroup has failed."""
+
+    async def child() -> None:
+        raise ConnectionResetError("unplugged")
+
+    async def part(_: Supervisor) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(child())
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+
+    supervisor, started = watch(part)
+    await let_run(supervisor, 20)
+    assert started == [0, 1, 3, 7, 15]
+    assert supervisor.health.bugs == 0
