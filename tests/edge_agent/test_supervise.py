@@ -236,3 +236,28 @@ async def test_a_part_whose_task_group_failed_is_started_again_and_again() -> No
     await let_run(supervisor, 20)
     assert started == [0, 1, 3, 7, 15]
     assert supervisor.health.bugs == 0
+
+
+@virtual
+async def test_a_dial_that_times_out_after_an_outage_is_an_outage_like_any_other() -> None:
+    """In Debian 12's Python 3.11.2 a TaskGroup's failure makes later time-outs of the same task cancellations."""
+    attempts: list[int] = []
+
+    async def child() -> None:
+        raise ConnectionResetError("unplugged")
+
+    async def part(_: Supervisor) -> None:
+        attempts.append(len(attempts))
+        if len(attempts) == 1:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(child())
+            except ExceptionGroup as failed:
+                raise failed.exceptions[0] from None
+        async with asyncio.timeout(10):
+            await asyncio.sleep(3600)
+
+    supervisor, started = watch(part)
+    await let_run(supervisor, 60)
+    assert started == [0, 1, 13, 27, 45]
+    assert supervisor.health.bugs == 0
