@@ -8,6 +8,7 @@ different records.
 import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import msgspec
 
@@ -16,7 +17,7 @@ from tests.campus.chance import Chance
 from tests.campus.clocks import WALL_START_S
 from tests.campus.truth import Truth
 from wire.clock import NS_PER_S, utc_text
-from wire.identity import SourceKey, derived_id
+from wire.identity import SourceKey, content_no, derived_id
 from wire.records import Credential, CredentialKind, DeviceTime, Event
 from wire.topics import Lane, lane_of
 
@@ -66,6 +67,8 @@ class Terminal:
         self._mean_s = mean_s
         self._money = money
         self._window = 1 if chance.happens(0.5) else 4
+        # Every third counts nothing: its records are numbered by their content, in no order.
+        self._counts = crc32(name.encode()) % 3 > 0
         self._number = 0
         self._last: tuple[Event, int] | None = None
         self._offset_s = chance.randrange(-3600, 3600)
@@ -119,7 +122,7 @@ class Terminal:
             topic=topic,
             credential=Credential(kind=CredentialKind.FACE, ref=derived_id("person", serial % 40)),
             device_time=DeviceTime(raw=utc_text(wall_ns)[:19], zone="UTC", wall_ns=wall_ns),
-            source=SourceKey(record_no=self._number),
+            source=SourceKey(record_no=self._number if self._counts else content_no(derived_id(self.name, serial))),
             values=values,
         ), serial
 
