@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from edge_agent.codecs.kinds.http_push import Told
-from edge_agent.orders import UNREACHABLE, Order, Performed
+from edge_agent.orders import Order, Performed
 from wire.clock import NS_PER_S
 
 WAITING_MAX: Final = 8
@@ -47,7 +47,7 @@ class PolledOrders:
                     await waiting.handed.wait()
             except TimeoutError:
                 if not waiting.handed.is_set():
-                    return UNREACHABLE
+                    return Performed("unreachable", "no_poll")
             try:
                 async with asyncio.timeout(order.reply_within_s):
                     return await waiting.told

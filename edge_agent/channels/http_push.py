@@ -72,13 +72,16 @@ class _BodyRefused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpPushSettings:
-    """What the channel itself must know. port: 0 takes any. tls: speaks HTTPS."""
+    """What the channel itself must know. port: 0 takes any. tls_certificate: speaks HTTPS; its key is in tls_key, or in
+    the same file.
+    """
 
     name: str
     host: str
     port: int
     connections_max: int
-    tls: ssl.SSLContext | None = None
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
     body_within_s: float = BODY_WITHIN_S
 
 
@@ -106,10 +109,12 @@ class HttpPushChannel:
         self._bytes = 0
 
     async def run(self, up: Callable[[], None]) -> None:
-        """Listen until cancelled. Raises OSError when the port cannot be had."""
+        """Listen until cancelled. Raises OSError when the port cannot be had or the certificate cannot be used."""
         await self._report_silence()
-        door = HttpDoor(self._handle, connections_max=self._settings.connections_max)
-        listening = await door.open(self._settings.host, self._settings.port, self._settings.tls)
+        settings = self._settings
+        door = HttpDoor(self._handle, connections_max=settings.connections_max)
+        tls = _tls(settings.tls_certificate, settings.tls_key)
+        listening = await door.open(settings.host, settings.port, tls)
         self.port = listening.port
         self._open = True
         try:
@@ -222,7 +227,7 @@ class HttpPushChannel:
             try:
                 async with asyncio.TaskGroup() as group:
                     tasks = [
-                        group.create_task(self._settle(row, parcel, received))
+                        group.create_task(self._settle(pushed.address, row, parcel, received))
                         for row, parcel in zip(rows, parcels, strict=True)
                     ]
             except ExceptionGroup as failed:
@@ -249,13 +254,13 @@ class HttpPushChannel:
             is_record=kind in self._codec.records,
         )
 
-    async def _settle(self, row: Row, parcel: Parcel, received: Stamp) -> bool:
+    async def _settle(self, address: str, row: Row, parcel: Parcel, received: Stamp) -> bool:
         told = await self._reception.settle(parcel, received)
-        return self._let_go(row, parcel) if isinstance(row.content, Discard) else told
+        return self._let_go(address, row, parcel) if isinstance(row.content, Discard) else told
 
-    def _let_go(self, row: Row, parcel: Parcel) -> bool:
+    def _let_go(self, address: str, row: Row, parcel: Parcel) -> bool:
         """Whether a row that makes no sense has come often enough and is in quarantine."""
-        digest = hashlib.sha256(row.raw).digest()
+        digest = hashlib.sha256(address.encode() + b"\0" + row.raw).digest()
         times = self._odd.pop(digest, 0) + 1
         if times >= ODD_TIMES and parcel.keep is not None:
             return True
@@ -326,9 +331,7 @@ class HttpPushChannel:
 
 
 def make(settings: ChannelSettings, devices: Sequence[BoundDevice], parts: ChannelParts, password: str) -> Channel:
-    """The channel of one entry of the settings. Raises LookupError when its protocol does not push over HTTP, OSError
-    (ssl.SSLError among them) when the certificate cannot be used.
-    """
+    """The channel of one entry of the settings. Raises LookupError when its protocol does not push over HTTP."""
     del password
     spec = codec(settings.protocol, HttpPushCodec)
     transport = settings.transport
@@ -340,7 +343,8 @@ def make(settings: ChannelSettings, devices: Sequence[BoundDevice], parts: Chann
             host=transport.host,
             port=transport.port,
             connections_max=transport.connections_max,
-            tls=_tls(transport.tls_certificate, transport.tls_key),
+            tls_certificate=transport.tls_certificate,
+            tls_key=transport.tls_key,
         ),
         spec,
         devices,

@@ -4,15 +4,17 @@ Invariant: whatever happens, a terminal hears "OK" for a row only when the row i
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from device_profiles.catalogue import load_catalogue
-from edge_agent.channels import http_push
+from edge_agent.channels import http_push, make_channel
 from edge_agent.channels.base import BoundDevice, ChannelParts
 from edge_agent.channels.http_push import HttpPushChannel, HttpPushSettings
 from edge_agent.codecs import codec
@@ -20,8 +22,10 @@ from edge_agent.codecs.kinds.http_push import HttpPushCodec
 from edge_agent.health import new_counters
 from edge_agent.intake import IntakeClosedError
 from edge_agent.orders import Order, Performed, plan
+from edge_agent.settings import ChannelSettings, Secrets
 from edge_agent.translate import DeviceInfo
 from tests.channels.rig import MemoryIntake, eventually
+from tests.support.certificates import Authority
 from tests.support.clock import VirtualClock
 from wire.clock import NS_PER_S
 from wire.identity import Pseudonymiser
@@ -362,6 +366,48 @@ async def test_a_port_that_is_taken_is_an_error_of_the_world() -> None:
         other = Rig("zk-adms-att", [SERIAL], port=rig.channel.port)
         with pytest.raises(OSError, match="in use"):
             await other.channel.run(lambda: None)
+
+
+async def test_every_answer_says_the_time_by_which_terminals_set_their_clock() -> None:
+    async with attendance() as rig:
+        head = f"GET /iclock/cdata?SN={SERIAL}&options=all HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n"
+        answer = await rig.raw(head.encode())
+        assert b"\r\nDate: " in answer
+        assert b"\nTimeZone=8\n" in answer
+
+
+async def test_a_terminal_that_can_do_https_is_served_with_the_boxs_certificate(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    issued = authority.issue("box", address=HOST)
+    async with attendance(tls_certificate=issued.certificate, tls_key=issued.key) as rig:
+        trust = ssl.create_default_context(cafile=authority.certificate)
+        reader, writer = await asyncio.open_connection(HOST, rig.channel.port, ssl=trust)
+        writer.write(f"GET /iclock/ping?SN={SERIAL} HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n".encode())
+        assert parse(await asyncio.wait_for(reader.read(), BOUND_S)) == (200, "OK\n")
+        writer.close()
+
+
+async def test_a_certificate_that_cannot_be_used_is_an_error_of_the_world(tmp_path: Path) -> None:
+    rig = Rig("zk-adms-att", [SERIAL], tls_certificate=tmp_path / "none")
+    with pytest.raises(OSError, match="No such file"):
+        await rig.channel.run(lambda: None)
+
+
+def test_a_channel_is_made_of_settings() -> None:
+    settings = ChannelSettings.model_validate(
+        {
+            "name": "push",
+            "protocol": "zk-adms-att",
+            "transport": {"kind": "http-push", "host": HOST, "port": 8081},
+            "devices": [{"name": "zk-1", "profile": "zk-adms-att", "address": {"serial": SERIAL}}],
+        }
+    )
+    secrets = Secrets(campus_key=bytes(32), campus_public_key="", uplink_password="", channel_passwords={})
+    rig = Rig("zk-adms-att", [SERIAL])
+    channel = make_channel(settings, [], rig.channel._parts, secrets)
+    assert isinstance(channel, HttpPushChannel)
+    with pytest.raises(LookupError):
+        make_channel(settings.model_copy(update={"protocol": "facesluice"}), [], rig.channel._parts, secrets)
 
 
 # --- commands -----------------------------------------------------------------------------------------
