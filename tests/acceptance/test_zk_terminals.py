@@ -154,6 +154,15 @@ def at_rest(outbox: Path) -> list[Event]:
     return [record for record in records if isinstance(record, Event) and record.source is not None]
 
 
+def speaks_of_people(folder: Path) -> list[str]:
+    """Files below folder that hold the number or the name of a person."""
+    traces = [person.site_id.encode() for person in PEOPLE] + [person.name.encode() for person in PEOPLE]
+    # Two characters of GB2312 are four bytes, which chance may put next to each other.
+    traces += [person.name.encode("gb2312", "replace") for person in PEOPLE if len(person.name) > 2]
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return [path.name for path in files if any(trace in path.read_bytes() for trace in traces)]
+
+
 @pytest.mark.processes
 async def test_two_hundred_terminals_and_twenty_kills_lose_and_double_nothing(tmp_path: Path) -> None:
     free = free_ports(3)
@@ -161,7 +170,7 @@ async def test_two_hundred_terminals_and_twenty_kills_lose_and_double_nothing(tm
     with JournalWriter(tmp_path / "journal") as journal:
         school = School(journal, ports)
         config = write_box(tmp_path / "box", ports, school.serials())
-        box = Process([sys.executable, "-m", "edge_agent.cli", "run", "-c", str(config)], tmp_path / "box.log")
+        box = Process([sys.executable, "-m", "edge_agent.cli", "run", "-c", str(config)], tmp_path / "box" / "log")
         try:
             async with asyncio.TaskGroup() as group:
                 lines = [group.create_task(runner.run()) for runner in school.runners]
@@ -197,6 +206,7 @@ async def test_two_hundred_terminals_and_twenty_kills_lose_and_double_nothing(tm
     assert comparison.exact, comparison
     assert comparison.total.produced == comparison.total.stored == len(stored) == produced
     assert Counter(event.topic for event in events).keys() == {"Attendance/Punch", "Payment/Sale"}
+    assert speaks_of_people(tmp_path / "box") == []
     shown = run("edge_agent.cli", "outbox", "-c", str(config), "--json")
     assert shown.returncode == 0, shown.stderr
     # Answers that a kill swallowed: the rows came again and were known.
