@@ -88,7 +88,7 @@ class HttpDoor:
         handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
         *,
         connections_max: int,
-        head_within_s: float = HEAD_WITHIN_S,
+        head_within_s: float,
     ) -> None:
         """handle: must read the body it wants within a time of its own."""
         self._handle = handle

@@ -31,7 +31,7 @@ from aiohttp import ClientError, web
 from edge_agent.channels.base import BoundDevice, Channel, ChannelHealth, ChannelParts
 from edge_agent.channels.bugs import Bugs
 from edge_agent.channels.holes import Holes, Report
-from edge_agent.channels.http_door import HttpDoor
+from edge_agent.channels.http_door import HEAD_WITHIN_S, HttpDoor
 from edge_agent.channels.http_orders import PolledOrders
 from edge_agent.channels.reception import Parcel, Reception
 from edge_agent.codecs import Sign, codec
@@ -57,6 +57,7 @@ ODD_ROWS_MAX: Final = 1024
 ODD_TIMES: Final = 3
 TICK_S: Final = 1.0
 
+_BAD: Final = HttpAnswer(400, "BAD REQUEST\n")
 _BUSY: Final = HttpAnswer(503, "TRY AGAIN\n")
 _UNKNOWN: Final = HttpAnswer(403, "UNKNOWN DEVICE\n")
 _NOT_FOUND: Final = HttpAnswer(404, "NOT FOUND\n")
@@ -82,6 +83,7 @@ class HttpPushSettings:
     connections_max: int
     tls_certificate: Path | None = None
     tls_key: Path | None = None
+    head_within_s: float = HEAD_WITHIN_S
     body_within_s: float = BODY_WITHIN_S
 
 
@@ -112,19 +114,22 @@ class HttpPushChannel:
         """Listen until cancelled. Raises OSError when the port cannot be had or the certificate cannot be used."""
         await self._report_silence()
         settings = self._settings
-        door = HttpDoor(self._handle, connections_max=settings.connections_max)
+        door = HttpDoor(self._handle, connections_max=settings.connections_max, head_within_s=settings.head_within_s)
         tls = _tls(settings.tls_certificate, settings.tls_key)
         listening = await door.open(settings.host, settings.port, tls)
         self.port = listening.port
         self._open = True
         try:
             up()
-            turned_away = 0
+            turned_away, crowded = 0, False
             while True:
                 await asyncio.sleep(TICK_S)
                 await self._report_silence()
-                if turned_away == 0 and door.turned_away:
-                    log.warning("connections are turned away: no place", extra={"channel": self.name})
+                if crowded != (door.turned_away > turned_away):
+                    crowded = not crowded
+                    tell = log.warning if crowded else log.info
+                    what = "no place for more connections" if crowded else "there are places for connections again"
+                    tell(what, extra={"channel": self.name, "turned_away": door.turned_away})
                 turned_away = door.turned_away
         finally:
             self._open = False
@@ -154,6 +159,9 @@ class HttpPushChannel:
         except (IntakeClosedError, ConnectionError, ClientError):
             # Nothing was promised; whether the terminal is still there to hear it is its own affair.
             answer = _BUSY
+        except web.RequestPayloadError:
+            # Not by the rules of HTTP: damaged on its way, or by somebody who is no terminal.
+            answer = _BAD
         except Exception as error:  # noqa: BLE001  one request must not stop its neighbours
             self._bugs.tell(error)
             answer = _BUSY

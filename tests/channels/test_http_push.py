@@ -330,9 +330,8 @@ async def test_a_slow_body_does_not_hold_its_place() -> None:
         assert rig.channel._bytes == 0
 
 
-async def test_a_slow_head_does_not_hold_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_push.HttpDoor.__init__, "__kwdefaults__", {"head_within_s": 0.05})
-    async with attendance() as rig:
+async def test_a_slow_head_does_not_hold_its_place() -> None:
+    async with attendance(head_within_s=0.1) as rig:
         assert await rig.raw(b"GET /iclock/getrequest?SN=A HTT") == b""
         assert await rig.poll() == (200, "OK\n")
 
@@ -352,6 +351,29 @@ async def test_a_connection_without_a_place_is_closed_and_a_free_place_is_taken_
                 f"GET /iclock/ping?SN={SERIAL} HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n".encode()
             ):
                 await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("header", "body"),
+    [
+        ("Content-Encoding: gzip\r\nContent-Length: 9", b"CANARYzip"),
+        ("Transfer-Encoding: chunked", b"zz\r\nCANARY\r\n0\r\n\r\n"),
+        ("Content-Length: -5", b"CANARY"),
+    ],
+)
+async def test_a_body_that_http_itself_forbids_is_no_bug_of_ours(
+    header: str, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with attendance() as rig:
+        head = (
+            f"POST /iclock/cdata?SN={SERIAL}&table=ATTLOG HTTP/1.1\r\nHost: b\r\n{header}\r\nConnection: close\r\n\r\n"
+        )
+        answer = await rig.raw(head.encode() + body)
+        assert b"OK" not in answer.replace(b"OK\r\n", b"")
+        assert b" 200 " not in answer
+        assert rig.counters["device_errors_total"] == 0
+        assert "CANARY" not in caplog.text
+        assert await rig.poll() == (200, "OK\n")
 
 
 async def test_bytes_that_are_no_http_are_answered_by_nothing_of_ours(caplog: pytest.LogCaptureFixture) -> None:
