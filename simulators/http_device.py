@@ -111,7 +111,7 @@ class HttpDeviceRunner:
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 reply = await self._exchange(ask)
-        except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        except (OSError, ValueError, IndexError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             # TimeoutError is an OSError, too.
             self._hang_up()
             self.machine.failed(ask, self.now())

@@ -15,6 +15,7 @@ from typing import Final
 from aiohttp import web
 
 HEAD_WITHIN_S: Final = 30.0
+HANDSHAKE_WITHIN_S: Final = 10.0
 # Bytes after an answer that nobody wants, of a body that was refused.
 _LINGER_S: Final = 2.0
 
@@ -107,7 +108,14 @@ class HttpDoor:
             lingering_time=_LINGER_S,
         )
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Place(self, inner()), host, port, ssl=tls)
+        server = await loop.create_server(
+            lambda: Place(self, inner()),
+            host,
+            port,
+            ssl=tls,
+            # A connection takes its place only after the handshake.
+            ssl_handshake_timeout=None if tls is None else HANDSHAKE_WITHIN_S,
+        )
         return OpenDoor(server, inner, self._places)
 
     def enter(self, transport: asyncio.Transport, place: Place) -> bool:

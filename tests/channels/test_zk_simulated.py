@@ -12,7 +12,7 @@ from simulators.iclock_device import IclockConfig, IclockDevice, IclockFaults
 from simulators.people import make_people
 from simulators.zk_pos import Purse, ZkPos
 from simulators.zk_terminal import ZkTerminal
-from tests.channels.test_http_push import HOST, POS, SERIAL, Rig, attendance, canteen
+from tests.channels.http_rig import HOST, POS, SERIAL, Rig, attendance, canteen
 from tests.simulators.rig import Seen
 from wire.system_clock import SystemClock
 

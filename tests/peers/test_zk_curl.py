@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.channels.test_http_push import HOST, POS, SERIAL, Rig, attendance, canteen
+from tests.channels.http_rig import HOST, POS, SERIAL, Rig, attendance, canteen
 from wire.identity import is_ordered
 
 pytestmark = pytest.mark.peer
