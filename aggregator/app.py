@@ -3,8 +3,8 @@
     broker -> front -> admission -> ledger -> readers, feed -> API
 
 Files in data_dir: `ledger.sqlite` is the truth, `office.sqlite` holds accounts and enrolments, `documents.sqlite` what
-boxes ought to have; `views.sqlite` and `series.sqlite` are what readers made and can be deleted at any time, together.
-`run.json` says where a running aggregator listens.
+boxes ought to have, `desk.sqlite` which requests were answered; `views.sqlite` and `series.sqlite` are what readers
+made and can be deleted at any time, together. `run.json` says where a running aggregator listens.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ from aggregator.api import create_app
 from aggregator.api.campus import Campus
 from aggregator.broker import BrokerFolder
 from aggregator.campus_keys import CampusKeyError, load_campus_key, load_signing_key
+from aggregator.commands import CommandDesk, CommandView
 from aggregator.documents import Archive, Courier
 from aggregator.enrolment import BrokerAccess, Enrolment
 from aggregator.front import Front
@@ -41,7 +42,9 @@ from aggregator.serve import HttpServer, listen, make_server
 from aggregator.settings import AggregatorSettings, InfluxSeriesChoice
 from aggregator.silence import SilenceWatch
 from aggregator.storage import Database
+from device_profiles.catalogue import load_catalogue
 from wire.clock import utc_text
+from wire.delivery import Heartbeat, Hello
 from wire.mqtt_link import LinkError, LinkRefused, MqttLink
 from wire.notify import Notifier, Watchdog
 from wire.records import Record
@@ -55,6 +58,7 @@ OFFICE_FILE: Final = "office.sqlite"
 VIEWS_FILE: Final = "views.sqlite"
 DOCUMENTS_FILE: Final = "documents.sqlite"
 SERIES_FILE: Final = "series.sqlite"
+DESK_FILE: Final = "desk.sqlite"
 ENTER_WITHIN_S: Final = 3.0
 PROGRESS_S: Final = 5.0
 
@@ -71,11 +75,13 @@ class Parts:
     registry: Registry
     archive: Archive
     projector: Projector
+    commands: CommandView
+    desk_db: Database
 
     @property
     def readers(self) -> Sequence[Reader]:
         """All readers, by which rebuild finds them."""
-        return (self.registry, self.projector)
+        return (self.registry, self.projector, self.commands)
 
 
 @asynccontextmanager
@@ -89,7 +95,10 @@ async def open_parts(settings: AggregatorSettings) -> AsyncIterator[Parts]:
         open_database = stack.enter_async_context
         ledger_db = await open_database(await Database.open(settings.data_dir / LEDGER_FILE, "aggregator.ledger"))
         office_db = await open_database(await Database.open(settings.data_dir / OFFICE_FILE, "aggregator.accounts"))
-        views_db = await open_database(await Database.open(settings.data_dir / VIEWS_FILE, "aggregator.readers"))
+        views_db = await open_database(
+            await Database.open(settings.data_dir / VIEWS_FILE, "aggregator.readers", "aggregator.commands")
+        )
+        desk_db = await open_database(await Database.open(settings.data_dir / DESK_FILE, "aggregator.commands"))
         documents_db = await open_database(
             await Database.open(settings.data_dir / DOCUMENTS_FILE, "aggregator.documents")
         )
@@ -117,6 +126,8 @@ async def open_parts(settings: AggregatorSettings) -> AsyncIterator[Parts]:
             registry=Registry(ledger, views_db),
             archive=Archive(documents_db, clock),
             projector=Projector(ledger, views_db, series),
+            commands=CommandView(ledger, views_db),
+            desk_db=desk_db,
         )
 
 
@@ -180,8 +191,8 @@ class _Service:
             enrolled=parts.enrolment.enrolled,
             sign=signing_key.sign,
             documents=lambda edge: self._courier.wanted(edge),  # noqa: PLW0108  made below
-            on_hello=lambda edge, hello, _heard_ns: self._courier.heard(edge, hello.documents),
-            on_heartbeat=lambda edge, heartbeat, _heard_ns: self._courier.heard(edge, heartbeat.documents),
+            on_hello=self._on_hello,
+            on_heartbeat=self._on_heartbeat,
         )
         self._front = Front(
             self._admission,
@@ -196,6 +207,18 @@ class _Service:
             clock=parts.clock,
             sign=signing_key.sign,
             send=self._front.send,
+        )
+        self._desk = CommandDesk(
+            campus=settings.campus,
+            ledger=parts.ledger,
+            view=parts.commands,
+            db=parts.desk_db,
+            clock=parts.clock,
+            random=os.urandom,
+            sign=signing_key.sign,
+            send=self._front.send,
+            devices=parts.registry.devices,
+            profiles=load_catalogue(()).profiles,
         )
         self._feed = Feed(parts.ledger)
         self._silence = SilenceWatch(
@@ -220,6 +243,8 @@ class _Service:
             series=parts.projector.store,
             archive=parts.archive,
             courier=self._courier,
+            desk=self._desk,
+            commands=parts.commands,
             health=self.health,
             secure_cookies=settings.http.secure_cookies,
         )
@@ -236,6 +261,7 @@ class _Service:
             others += [group.create_task(reader.run(), name=reader.name) for reader in self._parts.readers]
             others.append(group.create_task(self._silence.run(), name="silence"))
             others.append(group.create_task(self._courier.run(), name="documents"))
+            others.append(group.create_task(self._desk.run(), name="commands"))
             run_file.write_text(json.dumps({"schema": 1, "http": port, "host": host, "pid": os.getpid()}))
             others.append(group.create_task(self._watch_progress(), name="progress"))
             others.append(group.create_task(self._watchdog.run(), name="watchdog"))
@@ -250,6 +276,14 @@ class _Service:
             for task in others:
                 task.cancel()
         run_file.unlink(missing_ok=True)
+
+    def _on_hello(self, edge: str, hello: Hello, _heard_ns: int) -> None:
+        self._desk.hello(edge)
+        self._courier.heard(edge, hello.documents)
+
+    def _on_heartbeat(self, edge: str, heartbeat: Heartbeat, heard_ns: int) -> None:
+        self._desk.heard(edge, heartbeat, heard_ns)
+        self._courier.heard(edge, heartbeat.documents)
 
     def health(self) -> dict[str, Any]:
         """What /health says: whether it works, and of each part how it stands. No names, no numbers of people."""

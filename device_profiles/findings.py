@@ -44,6 +44,7 @@ FORMS: Final[Mapping[str, str]] = {
     r"^[A-Za-z0-9_-]{1,64}$": "id",
     r"^[^#+\s/][^#+\s]*$": "topic",
     r"^/.+": "path",
+    r"^https?://[^\s/]+$": "url",
 }
 
 

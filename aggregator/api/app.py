@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from aggregator.api import accounts, devices, documents, events, series, stream
+from aggregator.api import accounts, commands, devices, documents, events, series, stream
 from aggregator.api.campus import Campus
 from aggregator.api.envelope import Envelope
 from aggregator.api.guard import ANYBODY, Credential, require
@@ -18,8 +18,8 @@ def create_app(campus: Campus) -> FastAPI:
     app.state.campus = campus
     install(app)
     app.add_middleware(Envelope)
-    for router in (events.router, devices.router, stream.router, documents.router, series.router, accounts.router):
-        app.include_router(router, prefix="/api/v1")
+    for room in (events, devices, stream, commands, documents, series, accounts):
+        app.include_router(room.router, prefix="/api/v1")
 
     @app.get("/api/v1/health", dependencies=[require(credential=Credential.NONE)])
     async def health() -> dict[str, object]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from aggregator.accounts import Office
 from aggregator.admission import Admission
+from aggregator.commands import CommandDesk, CommandView
 from aggregator.documents import Archive, Courier
 from aggregator.enrolment import Enrolment
 from aggregator.ledger import Ledger
@@ -33,5 +34,7 @@ class Campus:
     series: SeriesStore
     archive: Archive
     courier: Courier
+    desk: CommandDesk
+    commands: CommandView
     health: Callable[[], dict[str, Any]]
     secure_cookies: bool = False

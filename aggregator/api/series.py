@@ -29,9 +29,10 @@ async def curve(  # noqa: PLR0917  query parameters are given by name
     until: Annotated[str | None, Query(max_length=64)] = None,
     buckets: Annotated[int, Query(ge=1, le=BUCKETS_MAX)] = 300,
 ) -> dict[str, Any]:
-    """A device resource between two times, by default the last 24 hours. Stretches without a value are left out: that is a gap, not a line.
+    """A device resource between two times, by default the last 24 hours.
 
-    minimum and maximum keep a spike that lasted a second visible, however long the stretch.
+    Stretches without a value are left out: that is a gap, not a line. minimum and maximum keep a spike that lasted a
+    second visible, however long the stretch.
     """
     until_ns = campus.clock.wall_ns() if until is None else moment_ns("until", until)
     from_ns = until_ns - DAY_NS if since is None else moment_ns("since", since)

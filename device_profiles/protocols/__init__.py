@@ -24,6 +24,19 @@ class NoAttributes(StrictModel):
     """For protocols whose resources need none."""
 
 
+class OnlyOne(StrictModel):
+    """The address of a device that is alone on its line or at its end of it: the line says which it is."""
+
+
+# What a codec calls a device that is alone.
+ONLY_ONE: Final = "only"
+
+
+def only_one(_address: BaseModel) -> str:
+    """Equal for all, so that a second device in the same channel is told as a mistake."""
+    return ONLY_ONE
+
+
 @dataclass(frozen=True, slots=True)
 class FieldType:
     """What a field can hold. types: exactly these; words: the only texts, when there are any."""

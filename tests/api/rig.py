@@ -16,6 +16,7 @@ from aggregator.admission import Admission
 from aggregator.admission.group import GroupLimits
 from aggregator.api import create_app
 from aggregator.api.campus import Campus
+from aggregator.commands import CommandDesk, CommandView
 from aggregator.documents import Archive, Courier
 from aggregator.enrolment import BrokerAccess, Enrolment
 from aggregator.ledger import Ledger, SqliteLedger
@@ -23,6 +24,7 @@ from aggregator.live import Feed
 from aggregator.readers import Registry
 from aggregator.series import EmbeddedSeries
 from aggregator.storage import Database
+from device_profiles.catalogue import load_catalogue
 from tests.admission.box import CAMPUS, Box
 from tests.support.clock import VirtualClock, seeded
 from wire.records import Credential, CredentialKind, Event, Record
@@ -51,6 +53,7 @@ class Rig:
     clock: VirtualClock
     box: Box
     folder: Path
+    sent: list[tuple[str, Down, bytes]]
     broken: bool = False
 
     @property
@@ -146,6 +149,22 @@ async def assembled(folder: Path, *, ledger: Ledger | None = None) -> AsyncItera
         async def send(edge: str, leaf: Down, frame: bytes) -> None:
             sent.append((edge, leaf, frame))
 
+        views_db = await stack.enter_async_context(
+            await Database.open(folder / "views.sqlite", "aggregator.readers", "aggregator.commands")
+        )
+        registry, view = Registry(ledger, views_db), CommandView(ledger, views_db)
+        desk = CommandDesk(
+            campus=CAMPUS,
+            ledger=ledger,
+            view=view,
+            db=await database("desk", "aggregator.commands"),
+            clock=clock,
+            random=random,
+            sign=lambda message: message[-32:],
+            send=send,
+            devices=registry.devices,
+            profiles=load_catalogue(()).profiles,
+        )
         rig: Rig
         campus = Campus(
             name=CAMPUS,
@@ -159,14 +178,16 @@ async def assembled(folder: Path, *, ledger: Ledger | None = None) -> AsyncItera
             ),
             office=Office(office_db, clock=clock, random=random, append=append, hasher=CheapHasher()),
             enrolment=enrolment,
-            registry=Registry(ledger, await database("views", "aggregator.readers")),
+            registry=registry,
             feed=Feed(ledger),
             series=EmbeddedSeries(await database("series", "aggregator.series")),
             archive=archive,
+            desk=desk,
+            commands=view,
             courier=Courier(archive, campus=CAMPUS, clock=clock, sign=lambda message: message[:64], send=send),
             health=lambda: rig.health(),  # noqa: PLW0108  there is no rig yet
         )
-        rig = Rig(campus, create_app(campus), clock, box, folder)
+        rig = Rig(campus, create_app(campus), clock, box, folder, sent)
         token = await enrolment.issue(box.edge)
         await enrolment.redeem(box.edge, token, box.enrolled().public_key.hex(), "1.0")
         yield rig

@@ -27,8 +27,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/enrol": {"edge": "gate-1", "public_key": "ab" * 32},
     "POST /api/v1/users": {"name": "wang", "password": "long enough to be one", "roles": ["guard"]},
     "POST /api/v1/tokens": {"name": "wall", "roles": ["wall"]},
+    "POST /api/v1/commands": {"device": "gate-9/face-9", "name": "AccessDoor"},
     "PUT /api/v1/edges/{edge}/documents/{name}": {"schema": 1, "devices": {}},
 }
+
+
+HEADERS = {"POST /api/v1/commands": {"Idempotency-Key": "key-of-the-test"}}
 
 
 class Route(NamedTuple):
@@ -43,10 +47,11 @@ class Route(NamedTuple):
         return self.requirements[0]
 
     async def call(self, client: httpx.AsyncClient) -> httpx.Response:
-        path = self.path.format(
-            edge="gate-9", name="face-9", event_id="ab" * 16, token_id="none", resource="temperature"
+        parts = {"edge": "gate-9", "name": "face-9", "resource": "temperature", "event_id": "ab" * 16}
+        path = self.path.format(**parts, token_id="none", command_id="ab" * 16)
+        return await client.request(
+            self.name.split()[0], path, json=BODIES.get(self.name), headers=HEADERS.get(self.name)
         )
-        return await client.request(self.name.split()[0], path, json=BODIES.get(self.name))
 
 
 def requirements_in(dependant: Dependant) -> Iterator[Requirement]:

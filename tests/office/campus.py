@@ -14,11 +14,13 @@ from aggregator.admission import Admission
 from aggregator.api import create_app
 from aggregator.api.campus import Campus
 from aggregator.broker import BrokerFolder, BrokerSettings
+from aggregator.commands import CommandDesk, CommandView
 from aggregator.documents import Archive, Courier
 from aggregator.enrolment import BrokerAccess, Enrolment
 from aggregator.ledger import MemoryLedger
 from aggregator.live import Feed
 from aggregator.readers import Registry
+from aggregator.series import EmbeddedSeries
 from aggregator.storage import Database
 from tests.support.clock import VirtualClock, seeded
 from wire.records import Record
@@ -60,13 +62,29 @@ async def open_desk(folder: Path) -> AsyncIterator[Desk]:
     broker.install(BrokerSettings(campus=CAMPUS))
     async with (
         await Database.open(folder / "office.sqlite", "aggregator.accounts") as office_db,
-        await Database.open(folder / "views.sqlite", "aggregator.readers") as views_db,
+        await Database.open(folder / "views.sqlite", "aggregator.readers", "aggregator.commands") as views_db,
         await Database.open(folder / "documents.sqlite", "aggregator.documents") as documents_db,
+        await Database.open(folder / "series.sqlite", "aggregator.series") as series_db,
     ):
         archive = Archive(documents_db, clock)
 
         async def send(_edge: str, _leaf: Down, _frame: bytes) -> None:
             """Nobody is there."""
+
+        view = CommandView(ledger, views_db)
+        registry = Registry(ledger, views_db)
+        desk = CommandDesk(
+            campus=CAMPUS,
+            ledger=ledger,
+            view=view,
+            db=views_db,
+            clock=clock,
+            random=seeded(4),
+            sign=lambda message: message[-32:],
+            send=send,
+            devices=registry.devices,
+            profiles={},
+        )
 
         enrolment = Enrolment(
             office_db,
@@ -87,8 +105,11 @@ async def open_desk(folder: Path) -> AsyncIterator[Desk]:
             admission=Admission(ledger, campus=CAMPUS, clock=clock, enrolled=enrolment.enrolled),
             office=Office(office_db, clock=clock, random=seeded(3), append=append, hasher=CHEAP),
             enrolment=enrolment,
-            registry=Registry(ledger, views_db),
+            registry=registry,
             feed=Feed(ledger),
+            series=EmbeddedSeries(series_db),
+            desk=desk,
+            commands=view,
             archive=archive,
             courier=Courier(archive, campus=CAMPUS, clock=clock, sign=lambda message: message[:64], send=send),
             health=lambda: {"status": "ok"},

@@ -1,0 +1,357 @@
+"""The desk through the API, against a box that the test plays by hand."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aggregator.accounts import Role
+from aggregator.commands.facts import outcome_id, taken_id
+from tests.api.rig import Rig, assembled
+from wire import codec
+from wire.clock import NS_PER_S
+from wire.commands import Command, Lease
+from wire.delivery import Heartbeat, LaneDepth
+from wire.records import Event, Outcome
+from wire.topics import Down, Lane
+
+DEVICE_NAMES = ("face-1", "face-2")
+
+
+class Box:
+    """What the box says and hears."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self.edge = rig.box.edge
+        self.session = "5" * 32
+        self.epoch = "e" * 32
+        self.beats = 0
+
+    async def announce(self) -> None:
+        stamp = self.rig.box.clock.stamp()
+        await self.rig.deliver(
+            *(
+                Event(
+                    id=f"{number:032x}",
+                    device=f"{self.edge}/{name}",
+                    stamp=stamp,
+                    topic="Device/State/Info",
+                    values={"profile": "facesluice-mqtt", "device_class": "biometric", "systems": "access"},
+                )
+                for number, name in enumerate(DEVICE_NAMES, start=1)
+            )
+        )
+
+    def beat(self, *, queued: int = 0, pending: int = 0, settled: tuple[str, ...] = ()) -> str:
+        """A heartbeat; gives the id of its lease."""
+        self.beats += 1
+        lease = Lease(id=f"{self.beats:032x}")
+        heartbeat = Heartbeat(
+            session=self.session,
+            epoch=self.epoch,
+            stamp=self.rig.box.clock.stamp(),
+            lease=lease,
+            lanes={Lane.A: LaneDepth(accepted=queued, acknowledged=0, queued=queued)},
+            settled_leases=settled,
+            commands_pending=pending,
+        )
+        self.rig.campus.desk.heard(self.edge, heartbeat, self.rig.clock.mono_ns())
+        self.heartbeat = heartbeat
+        return lease.id
+
+    async def settle(self, **says: Any) -> None:
+        self.beat(**says)
+        await self.read()
+        await self.rig.campus.desk.settle(self.edge, self.heartbeat)
+        await self.read()
+
+    def heard(self) -> list[Command]:
+        frames = [frame for edge, leaf, frame in self.rig.sent if leaf is Down.COMMAND and edge == self.edge]
+        return [codec.decode_signed(frame, Command)[0] for frame in frames]
+
+    async def take(self, command: Command) -> None:
+        stamp = self.rig.box.clock.stamp()
+        values = {"command_id": command.id, "name": command.name}
+        await self.rig.deliver(
+            Event(id=taken_id(command.id), device=command.device, stamp=stamp, topic="Command/Taken", values=values)
+        )
+        await self.read()
+
+    async def end(self, command: Command, result: str = "succeeded", *, event_id: str = "") -> None:
+        await self.rig.deliver(
+            Outcome(
+                id=event_id or outcome_id(command.id),
+                device=command.device,
+                stamp=self.rig.box.clock.stamp(),
+                command_id=command.id,
+                group_id=command.group_id,
+                result=result,  # type: ignore[arg-type]  # of the tests
+            )
+        )
+        await self.read()
+
+    async def read(self) -> None:
+        await self.rig.campus.commands._find_position()
+        while await self.rig.campus.commands.step():
+            pass
+
+
+@pytest.fixture
+async def box(tmp_path: Path) -> AsyncIterator[Box]:
+    async with assembled(tmp_path) as rig:
+        box = Box(rig)
+        await box.announce()
+        yield box
+
+
+async def ask(box: Box, *devices: str, role: Role = Role.GUARD, key: str = "first-key", **body: Any) -> Any:
+    wanted = [f"{box.edge}/{name}" for name in devices or DEVICE_NAMES[:1]]
+    async with await box.rig.ask(role) as client:
+        return await client.post(
+            "/api/v1/commands",
+            json={"devices": wanted, "name": "AccessDoor", "reason": "visitor", **body},
+            headers={"Idempotency-Key": key},
+        )
+
+
+async def shown(box: Box, command_id: str) -> dict[str, Any]:
+    async with await box.rig.ask(Role.WALL) as client:
+        answer = await client.get(f"/api/v1/commands/{command_id}")
+        assert answer.status_code == 200
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+async def test_a_command_goes_to_the_box_under_its_lease_and_its_end_is_shown(box: Box) -> None:
+    lease = box.beat()
+    answer = await ask(box)
+    assert answer.status_code == 202
+    (item,) = answer.json()["items"]
+    (command,) = box.heard()
+    assert (command.id, command.device, command.name) == (item["id"], item["device"], "AccessDoor")
+    assert (command.lease.lease, command.lease.use, command.reason) == (lease, 0, "visitor")
+    await box.read()
+    assert (await shown(box, command.id))["state"] == "requested"
+    await box.take(command)
+    assert (await shown(box, command.id))["state"] == "taken"
+    await box.end(command)
+    end = await shown(box, command.id)
+    assert (end["state"], end["result"], end["conflicts"]) == ("settled", "succeeded", 0)
+    entries = await box.rig.office.audit(2**63 - 1, 10)
+    assert ("command.AccessDoor", "sent") in {(entry["action"], entry["result"]) for entry in entries}
+
+
+async def test_what_was_asked_is_in_the_ledger_before_anything_is_sent(box: Box) -> None:
+    box.beat()
+    at_sending: list[bool] = []
+    send = box.rig.campus.desk._send
+
+    async def look(edge: str, leaf: Down, frame: bytes) -> None:
+        rows = await box.rig.ledger.read(0, 1000)
+        at_sending.append(any(row.topic == "Command/Requested" for row in rows))
+        await send(edge, leaf, frame)
+
+    box.rig.campus.desk._send = look
+    await ask(box)
+    assert at_sending == [True]
+
+
+async def test_each_use_of_a_lease_is_given_out_once(box: Box) -> None:
+    box.beat()
+    for number in range(64):
+        assert (await ask(box, key=f"key-number-{number}")).status_code == 202
+    assert (await ask(box, key="one-too-many")).json()["code"] == "box_unreachable"
+    assert sorted(command.lease.use for command in box.heard()) == list(range(64))
+
+
+@pytest.mark.parametrize("silent_s", [4, 60])
+async def test_a_box_that_is_not_heard_of_is_refused_at_once_and_nothing_is_written(box: Box, silent_s: int) -> None:
+    box.beat()
+    box.rig.clock.advance(silent_s)
+    head = await box.rig.ledger.head()
+    answer = await ask(box)
+    assert (answer.status_code, answer.json()["code"]) == (503, "box_unreachable")
+    rows = await box.rig.ledger.read(head, 100)
+    assert {row.topic for row in rows} == {"Audit/Entry"}
+    assert box.heard() == []
+    box.beat()
+    assert (await ask(box)).status_code == 202
+
+
+async def test_a_new_session_voids_the_leases_before(box: Box) -> None:
+    box.beat()
+    box.rig.campus.desk.hello(box.edge)
+    assert (await ask(box)).status_code == 503
+
+
+async def test_the_same_key_does_nothing_twice(box: Box) -> None:
+    box.beat()
+    one, two = await ask(box), await ask(box)
+    assert one.json() == two.json()
+    assert len(box.heard()) == 1
+    other = await ask(box, reason="another")
+    assert (other.status_code, other.json()["code"]) == (409, "key_used")
+
+
+async def test_a_kill_before_the_sending_is_carried_on_with_the_same_key(box: Box) -> None:
+    box.beat()
+    append = box.rig.ledger.append_campus
+
+    async def killed(*_args: Any) -> Any:
+        raise KeyboardInterrupt
+
+    box.rig.campus.desk._ledger.append_campus = killed  # type: ignore[method-assign]  # a kill
+    with pytest.raises(KeyboardInterrupt):
+        await ask(box)
+    box.rig.campus.desk._ledger.append_campus = append  # type: ignore[method-assign]
+    assert box.heard() == []
+    answer = await ask(box)
+    (command,) = box.heard()
+    assert command.id == answer.json()["items"][0]["id"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"devices": ["gate-9/none"]}, 404, "unknown_device"),
+        ({"devices": []}, 422, "bad_devices"),
+        ({"name": "OpenSesame"}, 422, "unknown_command"),
+        ({"arguments": {"door": 1}}, 422, "unknown_argument"),
+        ({"name": "SetClock"}, 422, "missing_argument"),
+        ({"devices": [f"gate-1/x{n}" for n in range(33)]}, 422, "too_many_devices"),
+    ],
+)
+async def test_what_cannot_be_done_is_told_before_anything_is_sent(
+    box: Box, body: dict[str, Any], status: int, code: str
+) -> None:
+    box.beat()
+    answer = await ask(box, **body)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert box.heard() == []
+
+
+async def test_who_looks_after_devices_sets_clocks_and_opens_no_door(box: Box) -> None:
+    box.beat()
+    assert (await ask(box, role=Role.OPS)).status_code == 403
+    body = {"name": "SetClock", "arguments": {"clock": "2026-09-01 07:30:00"}}
+    assert (await ask(box, role=Role.OPS, key="second-key", **body)).status_code == 202
+    assert (await ask(box, role=Role.TEACHER)).status_code == 403
+
+
+async def test_a_group_has_an_outcome_for_each_device(box: Box) -> None:
+    box.beat()
+    answer = (await ask(box, *DEVICE_NAMES)).json()
+    commands = box.heard()
+    assert {command.group_id for command in commands} == {answer["group_id"]}
+    assert len({command.id for command in commands}) == len({command.lease.use for command in commands}) == 2
+    for command in commands:
+        await box.take(command)
+        await box.end(command)
+    async with await box.rig.ask(Role.GUARD) as client:
+        listed = (await client.get("/api/v1/commands", params={"group": answer["group_id"]})).json()["items"]
+    assert [one["result"] for one in listed] == ["succeeded", "succeeded"]
+
+
+# --- ends that the campus writes ------------------------------------------------------------------------
+
+
+async def test_a_lost_command_is_settled_when_its_lease_is(box: Box) -> None:
+    lease = box.beat()
+    command_id = (await ask(box)).json()["items"][0]["id"]
+    await box.settle()
+    assert (await shown(box, command_id))["state"] == "requested"
+    await box.settle(settled=(lease,), queued=1)
+    assert (await shown(box, command_id))["state"] == "requested"
+    for _ in range(3):
+        await box.settle(settled=(lease,))
+    end = await shown(box, command_id)
+    assert (end["state"], end["result"], end["end_reason"]) == ("settled", "unreachable", "never_taken")
+    settled = [row for row in await box.rig.ledger.read(0, 1000) if row.topic == "Command/Settled"]
+    assert len(settled) == 1
+
+
+async def test_what_was_taken_is_never_settled_by_the_campus(box: Box) -> None:
+    lease = box.beat()
+    await ask(box)
+    (command,) = box.heard()
+    await box.take(command)
+    await box.settle(settled=(lease,))
+    assert (await shown(box, command.id))["state"] == "taken"
+
+
+async def test_a_view_that_lags_does_not_settle_what_the_ledger_knows_as_taken(box: Box) -> None:
+    lease = box.beat()
+    await ask(box)
+    await box.read()
+    (command,) = box.heard()
+    values = {"command_id": command.id}
+    await box.rig.deliver(
+        Event(
+            id=taken_id(command.id),
+            device=command.device,
+            stamp=box.rig.box.clock.stamp(),
+            topic="Command/Taken",
+            values=values,
+        )
+    )
+    box.beat(settled=(lease,))
+    await box.rig.campus.desk.settle(box.edge, box.heartbeat)
+    assert [row for row in await box.rig.ledger.read(0, 1000) if row.topic == "Command/Settled"] == []
+
+
+@pytest.mark.parametrize(("epoch", "result"), [("e" * 32, "unreachable"), ("f" * 32, "unknown")])
+async def test_a_later_session_ends_what_an_earlier_one_did_not_take(box: Box, epoch: str, result: str) -> None:
+    box.beat()
+    command_id = (await ask(box)).json()["items"][0]["id"]
+    box.session, box.epoch = "6" * 32, epoch
+    await box.settle(pending=1)
+    assert (await shown(box, command_id))["state"] == "requested"
+    await box.settle()
+    assert (await shown(box, command_id))["result"] == result
+
+
+async def test_the_first_end_stands_and_another_is_counted(box: Box) -> None:
+    lease = box.beat()
+    await ask(box)
+    (command,) = box.heard()
+    await box.settle(settled=(lease,))
+    await box.end(command, "succeeded")
+    end = await shown(box, command.id)
+    assert (end["result"], end["conflicts"]) == ("unreachable", 1)
+
+
+async def test_another_box_ends_nothing(box: Box) -> None:
+    box.beat()
+    await ask(box)
+    (command,) = box.heard()
+    await box.rig.ledger.append_campus(
+        [
+            Outcome(
+                id="c" * 32,
+                device="@campus",
+                stamp=box.rig.clock.stamp(),
+                command_id=command.id,
+                result="succeeded",
+            )
+        ],
+        box.rig.clock.stamp(),
+    )
+    await box.read()
+    assert (await shown(box, command.id))["state"] == "requested"
+
+
+async def test_a_rebuild_of_the_view_comes_out_the_same(box: Box) -> None:
+    lease = box.beat()
+    await ask(box)
+    await ask(box, key="second-key")
+    first, _ = box.heard()
+    await box.take(first)
+    await box.end(first, "unknown")
+    await box.settle(settled=(lease,))
+    async with await box.rig.ask(Role.WALL) as client:
+        before = (await client.get("/api/v1/commands")).json()
+        await box.rig.campus.commands.rebuild()
+        assert (await client.get("/api/v1/commands")).json() == before
+    assert NS_PER_S
