@@ -92,6 +92,9 @@ class Witness(Protocol):
     def said(self, device: str, kind: str, device_time: str, now: Moment) -> None:
         """The device is about to say something once that it does not keep."""
 
+    def executed(self, device: str, request: str, now: Moment) -> None:
+        """The device does what an order asks for, now. request: the id it came with."""
+
     def garbled(self, device: str, now: Moment) -> None:
         """The device is about to send bytes that mean nothing."""
 

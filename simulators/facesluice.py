@@ -283,6 +283,7 @@ class Terminal:
         match operator:
             case "Unlock" if integer(info.get("openDoor")) == 1:
                 self.unlocked += 1
+                self._witness.executed(self.config.device_id, str(message_id), now)
             case "GetSysTime":
                 done = {"SysTime": self.clock.text(now)}
             case "SetSysTime":

@@ -9,6 +9,7 @@ line, left by a death in the middle of a write, is ignored when read.
     {"t":"acked",…key…}            the device was told that it may forget
     {"t":"destroyed",…key…,"cause":"overwritten"}   the device lost it by itself before that
     {"t":"said","device":…,"kind":"CardPush","time":…,"at_ns":…}      said once, kept by nobody
+    {"t":"executed","device":…,"request":…,"at_ns":…}   it did what an order asked for
     {"t":"garbage","device":…,"at_ns":…}
 
 The journal names people by index only; names and numbers never enter it.
@@ -58,6 +59,15 @@ class Said:
     at_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """An order that a device carried out. at_ns: true wall time."""
+
+    device: str
+    request: str
+    at_ns: int
+
+
 @dataclass(slots=True)
 class Journal:
     """Everything the journal knows."""
@@ -65,6 +75,7 @@ class Journal:
     records: dict[tuple[str, RecordKey], Produced] = field(default_factory=dict)
     said: list[Said] = field(default_factory=list)
     garbage: dict[str, int] = field(default_factory=dict)
+    executed: list[Executed] = field(default_factory=list)
 
     def of_device(self, device: str) -> Iterator[Produced]:
         """The records of one device in the order of their making."""
@@ -156,6 +167,10 @@ class JournalWriter:
         self._write({"t": "said", "device": device, "kind": kind, "time": device_time, "at_ns": _ns(now)})
         self.of(device).said += 1
 
+    def executed(self, device: str, request: str, now: Moment) -> None:
+        """See Witness."""
+        self._write({"t": "executed", "device": device, "request": request, "at_ns": _ns(now)})
+
     def garbled(self, device: str, now: Moment) -> None:
         """See Witness."""
         self._write({"t": "garbage", "device": device, "at_ns": _ns(now)})
@@ -200,6 +215,8 @@ def _apply(journal: Journal, line: dict[str, object]) -> None:
             journal.said.append(Said(device, kind, time, at_ns))
         case {"t": "garbage", "device": str(device)}:
             journal.garbage[device] = journal.garbage.get(device, 0) + 1
+        case {"t": "executed", "device": str(device), "request": str(request), "at_ns": int(at_ns)}:
+            journal.executed.append(Executed(device, request, at_ns))
         case {"t": "journal", "schema": 1}:
             pass
         case _:

@@ -151,16 +151,23 @@ class MqttLink:
         waiter = self._subscribed[mid] = self._loop.create_future()
         await waiter
 
-    def send(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> asyncio.Future[None]:
+    def send(
+        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, expiry_s: int | None = None
+    ) -> asyncio.Future[None]:
         """Hand a message to the socket; the future ends when the broker has answered (QoS 0: at once).
 
+        expiry_s: with MQTT 5, the broker forgets the message after so long; MQTT 3.1.1 has no such thing.
         The future raises LinkRefused when an MQTT 5 broker refuses the message, LinkError when the link ends first.
         """
         waiter: asyncio.Future[None] = self._loop.create_future()
         if self.closed.is_set():
             waiter.set_exception(self._gone())
             return waiter
-        info = self._client.publish(topic, payload, qos=qos, retain=retain)
+        properties = None
+        if expiry_s is not None and self._client.protocol == paho.MQTTv5:
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it untyped
+            properties.MessageExpiryInterval = expiry_s
+        info = self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties)
         if info.rc != paho.MQTT_ERR_SUCCESS:
             waiter.set_exception(self._gone())
         elif qos == 0:

@@ -29,7 +29,7 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from edge_agent.channels.base import BoundDevice, Channel, ChannelHealth, ChannelParts
 from edge_agent.channels.bugs import Bugs
@@ -37,12 +37,12 @@ from edge_agent.channels.reception import Parcel, Reception
 from edge_agent.codecs import Decoded, Sign, codec
 from edge_agent.codecs.kinds.mqtt import Downlink, MqttCodec
 from edge_agent.message import Discard, Message
-from edge_agent.orders import Order, Performed
+from edge_agent.orders import UNREACHABLE, Order, Performed
 from edge_agent.settings import ChannelSettings
 from edge_agent.supervise import RefusedError
 from edge_agent.transports.mqtt import MqttTransport
 from edge_agent.wakeup import Signal
-from wire.clock import Stamp
+from wire.clock import NS_PER_S, Stamp
 from wire.mqtt_link import BrokerAddress, LinkRefused, MqttLink
 from wire.mqtt_link import Message as MqttMessage
 
@@ -55,6 +55,8 @@ IN_FLIGHT: Final = 64
 # Acknowledgements to devices that the broker has not confirmed; beyond it none is sent and the devices ask again.
 UNCONFIRMED_MAX: Final = 512
 SEEN_MAX: Final = 1024
+# Orders without an answer; one more is refused as busy.
+ASKED_MAX: Final = 64
 TICK_S: Final = 1.0
 
 
@@ -71,7 +73,9 @@ class Link(Protocol):
     async def subscribe(self, *filters: str, qos: int = 1) -> None:
         """See MqttLink."""
 
-    def send(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> asyncio.Future[None]:
+    def send(
+        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, expiry_s: int | None = None
+    ) -> asyncio.Future[None]:
         """See MqttLink."""
 
     def ack(self, message: MqttMessage) -> None:
@@ -153,6 +157,8 @@ class MqttChannel:
         self._arrived = Signal()
         self._unconfirmed = 0
         self._refusal_told = False
+        # Request id -> device and its answer, of orders that were sent and have none yet.
+        self._asked: dict[str, tuple[str, asyncio.Future[Performed]]] = {}
         # Digest -> number of the link in which the message was settled, newest last.
         self._seen: OrderedDict[bytes, int] = OrderedDict()
 
@@ -179,9 +185,50 @@ class MqttChannel:
             await link.close()
 
     async def perform(self, order: Order) -> Performed:
-        """See Channel."""
-        del order
-        return Performed("rejected", "not_supported")
+        """See Channel. QoS 0 and, with MQTT 5, an expiry: a broker keeps what has QoS 1 for a device that is away, and
+        the door would open hours later.
+        """
+        orders, link = self._codec.orders, self._link
+        downlink = None if orders is None else orders.request(self._prefix, order.address, order)
+        if downlink is None:
+            return Performed("rejected", "not_supported")
+        if len(self._asked) >= ASKED_MAX:
+            return Performed("rejected", "busy")
+        left_s = (order.deadline_ns - self._parts.clock.mono_ns()) / NS_PER_S
+        if link is None or link.closed.is_set() or not self._reception.is_up(order.address) or left_s <= 0:
+            return UNREACHABLE
+        answer: asyncio.Future[Performed] = asyncio.get_running_loop().create_future()
+        self._asked[order.request_id] = order.address, answer
+        try:
+            link.send(downlink.topic, downlink.payload, qos=0, expiry_s=max(1, int(left_s)))
+            return await self._answered(link, answer, order.reply_within_s)
+        finally:
+            del self._asked[order.request_id]
+
+    async def _answered(self, link: Link, answer: "asyncio.Future[Performed]", within_s: float) -> Performed:
+        ended: asyncio.Future[Any] = asyncio.ensure_future(link.closed.wait())
+        either: list[asyncio.Future[Any]] = [answer, ended]
+        try:
+            await asyncio.wait(either, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ended.cancel()
+        if answer.done():
+            return answer.result()
+        return Performed("unknown", "link_lost" if link.closed.is_set() else "no_answer")
+
+    def _hear_answers(self, decoded: Sequence[Decoded]) -> None:
+        if not self._asked or self._codec.orders is None:
+            return
+        for address, content in decoded:
+            found = self._codec.orders.answer(content) if isinstance(content, Message) else None
+            if found is None:
+                continue
+            named = [found.request_id] if found.request_id else [*reversed(self._asked)]
+            for request_id in named:
+                asked, answer = self._asked.get(request_id, ("", None))
+                if answer is not None and asked == address and not answer.done():
+                    answer.set_result(found.performed)
+                    break
 
     def health(self) -> ChannelHealth:
         """See Channel."""
@@ -219,6 +266,7 @@ class MqttChannel:
             self._mailbox.append(_Letter(bare, received, (), None))
         else:
             decoded = self._decode(message)
+            self._hear_answers(decoded)
             digest = self._digest(message, decoded)
             if digest is not None and self._seen.get(digest, self._links) < self._links:
                 self._remember(digest)

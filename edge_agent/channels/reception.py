@@ -95,6 +95,11 @@ class Reception:
         """Whether a device of this channel goes by this address."""
         return address in self._devices
 
+    def is_up(self, address: str) -> bool:
+        """Whether a device of this channel is known to be there."""
+        device = self._devices.get(address)
+        return device is not None and device.liveness.state is Operating.UP
+
     def take(self, address: str, content: Message | Discard, raw: bytes, *, sign: Sign, is_record: bool) -> Parcel:
         """One decoded message. raw: its bytes, kept only when they go to quarantine. Raises nothing."""
         device = self._devices.get(address)

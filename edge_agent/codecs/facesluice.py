@@ -36,9 +36,10 @@ from typing import Final, NamedTuple
 import msgspec
 
 from edge_agent.codecs import Decoded, Sign, is_token, loose
-from edge_agent.codecs.kinds.mqtt import Downlink, MqttCodec
+from edge_agent.codecs.kinds.mqtt import Answer, Downlink, MqttCodec, MqttOrders
 from edge_agent.codecs.loose import ABSENT
 from edge_agent.message import Discard, Holder, Message, RawCredential, Secret
+from edge_agent.orders import Order, Performed
 from wire.identity import source_no
 from wire.records import CredentialKind, Scalar
 
@@ -181,6 +182,26 @@ def command(
         envelope["messageId"] = message_id
     envelope["info"] = info
     return Downlink(f"{prefix}/{address}", _encoder.encode(envelope))
+
+
+def request(prefix: str, address: str, order: Order) -> Downlink | None:
+    """An order as the terminal reads it: all steps under one operator, None when the profile mixes them."""
+    operators = {str(step.attributes.get("operator", "")) for step in order.operations}
+    info = {str(step.attributes["field"]): step.value for step in order.operations if step.value is not None}
+    operator = operators.pop() if len(operators) == 1 else ""
+    if not operator or len(info) != len(order.operations):
+        return None
+    return command(prefix, address, operator, info, order.request_id)
+
+
+def answer(message: Message) -> Answer | None:
+    """What a terminal said to an order: `200` and `ok`, or that it did not."""
+    if message.kind != "command_ack":
+        return None
+    fields = message.fields
+    done = fields.get("code") == 200 and fields.get("result", "ok") == "ok"
+    performed = Performed("succeeded") if done else Performed("rejected", f"code_{fields.get('code', 'none')}")
+    return Answer(str(fields.get("message_id", "")), performed)
 
 
 # --- who says what ------------------------------------------------------------------------------------
@@ -356,4 +377,5 @@ SPEC: Final = MqttCodec(
     records=frozenset({*_KINDS.values(), _GENERIC}),
     signs={"offline": Sign.GONE},
     harmless_keys=HARMLESS_KEYS,
+    orders=MqttOrders(request=request, answer=answer),
 )

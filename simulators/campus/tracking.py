@@ -67,6 +67,10 @@ class Tracker:
         """See Witness."""
         self._writer.said(device, kind, device_time, now)
 
+    def executed(self, device: str, request: str, now: Moment) -> None:
+        """See Witness."""
+        self._writer.executed(device, request, now)
+
     def garbled(self, device: str, now: Moment) -> None:
         """See Witness."""
         self._writer.garbled(device, now)

@@ -52,6 +52,7 @@ class FakeLink:
         self.filters: tuple[str, ...] = ()
         self.sent: list[tuple[str, Any]] = []
         self.puback: list[int] = []
+        self.how: list[tuple[int, int | None]] = []
         self.order: list[str] = []
         self.paused = False
         self.pauses = 0
@@ -71,7 +72,9 @@ class FakeLink:
     async def subscribe(self, *filters: str, qos: int = 1) -> None:
         self.filters = filters
 
-    def send(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> "asyncio.Future[None]":
+    def send(
+        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, expiry_s: int | None = None
+    ) -> "asyncio.Future[None]":
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self.closed.is_set():
             future.set_exception(LinkError("down"))
@@ -79,6 +82,7 @@ class FakeLink:
             future.set_exception(self.refuse("not authorised"))
         else:
             self.sent.append((topic, json.loads(payload)))
+            self.how.append((qos, expiry_s))
             self.order.append("told")
             future.set_result(None)
         return future

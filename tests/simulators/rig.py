@@ -33,6 +33,9 @@ class Seen:
     def said(self, device: str, kind: str, device_time: str, now: Moment) -> None:
         self.facts.append(("said", kind))
 
+    def executed(self, device: str, request: str, now: Moment) -> None:
+        self.facts.append(("executed", request))
+
     def garbled(self, device: str, now: Moment) -> None:
         self.facts.append(("garbled", None))
 

@@ -34,6 +34,9 @@ class Noted:
     def said(self, _device: str, kind: str, _time: str, _now: Moment) -> None:
         self.facts.append((kind, 0))
 
+    def executed(self, _device: str, _request: str, _now: Moment) -> None:
+        """Not looked at here."""
+
     def garbled(self, _device: str, _now: Moment) -> None:
         self.facts.append(("garbled", 0))
 
