@@ -18,7 +18,7 @@ from device_profiles.findings import Finding, in_order, nearest
 from device_profiles.meaning import check_command, check_mapping, check_reach, resource_type
 from device_profiles.protocols import FieldType, ProtocolModel, StrictModel, protocol, protocol_names
 from device_profiles.yaml_source import Loc, Source, from_pydantic, load, validate
-from wire.topics import TOPICS
+from wire.topics import TOPICS, Lane
 
 
 class DeviceClass(StrEnum):
@@ -93,10 +93,38 @@ class Witness(StrictModel):
 
 
 class LivenessRule(StrictModel):
-    """A device says something every interval_s; after `missed` intervals without a sign it counts as DOWN."""
+    """A device says something every interval_s; after `missed` intervals without a sign it counts as DOWN.
+
+    alarm_topic: a device whose silence is itself an alarm (a camera that was covered, cut or stolen) says so on this
+    topic of lane A, Active when it goes DOWN and Inactive when it is heard again.
+    """
 
     interval_s: Annotated[int, Field(ge=1, le=86_400)]
     missed: Annotated[int, Field(ge=1, le=20)] = 3
+    alarm_topic: Line | None = None
+
+
+class CardRule(StrictModel):
+    """How this device writes card numbers, so that one card has one number whichever reader saw it.
+
+    notation: hex, decimal, or Wiegand's facility and number in decimal (`163,50449`). byte_order: air is the order in
+    which the card says its number. length: bytes of the number. truncate_to: keep only so many of its last bits,
+    because other readers of the school know no more.
+    """
+
+    technology: Literal["em4100", "iso14443a", "iso14443b", "iso15693", "wiegand"]
+    notation: Literal["hex", "decimal", "wiegand"] = "hex"
+    byte_order: Literal["air", "reversed"] = "air"
+    length: Annotated[int, Field(ge=3, le=10)]
+    truncate_to: Literal[24, 32] | None = None
+
+
+class Repetition(StrictModel):
+    """A reader that says a thing again and again while it is held there: what it says again within gap_ms of the last
+    time is the same presentation, and said once.
+    """
+
+    gap_ms: Annotated[int, Field(ge=50, le=60_000)]
 
 
 class ResourceProperties(StrictModel):
@@ -214,6 +242,8 @@ class DeviceProfile(StrictModel):
     source: Annotated[str, Field(min_length=1, max_length=400)]
     witness: Witness
     liveness: LivenessRule
+    card: CardRule | None = None
+    repetition: Repetition | None = None
     device_resources: Many[DeviceResource] = ()
     device_commands: Many[DeviceCommand] = ()
     event_mappings: Many[EventMapping] = ()
@@ -236,7 +266,13 @@ def read_profile(path: Path) -> tuple[DeviceProfile | None, list[Finding]]:
 
 def cross_check(source: Source) -> list[Finding]:
     """What refers to something that is not there, in the raw data of a profile."""
-    return [*_check_place(source), *_check_mappings(source), *_check_references(source), *_check_ranges(source)]
+    return [
+        *_check_place(source),
+        *_check_liveness(source),
+        *_check_mappings(source),
+        *_check_references(source),
+        *_check_ranges(source),
+    ]
 
 
 def _check_place(source: Source) -> Iterator[Finding]:
@@ -249,6 +285,17 @@ def _check_place(source: Source) -> Iterator[Finding]:
     if isinstance(wanted, str) and wanted not in protocol_names():
         params = {"name": wanted, "nearest": nearest(wanted, protocol_names())}
         yield source.finding(("protocol",), "unknown_protocol", params=params)
+
+
+def _check_liveness(source: Source) -> Iterator[Finding]:
+    loc = ("liveness", "alarm_topic")
+    topic = source.value_at(loc)
+    if not isinstance(topic, str) or not topic:
+        return
+    if topic not in TOPICS:
+        yield source.finding(loc, "unknown_topic", params={"topic": topic, "nearest": nearest(topic, TOPICS)})
+    elif TOPICS[topic] is not Lane.A:
+        yield source.finding(loc, "no_alarm", params={"topic": topic})
 
 
 def _protocol_of(source: Source) -> ProtocolModel | None:

@@ -6,7 +6,7 @@ What a person must set in a device is written by hand, in docs/devices/<profile>
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
-from device_profiles.model import DeviceProfile, EventMapping
+from device_profiles.model import CardRule, DeviceProfile, EventMapping
 from device_profiles.protocols import protocol
 
 HEAD: Final = """\
@@ -62,6 +62,12 @@ def _section(profile: DeviceProfile, *, guide: bool) -> Iterator[str]:
     silent_s = profile.liveness.interval_s * profile.liveness.missed
     yield f"- Products: {products}"
     yield f"- Protocol `{profile.protocol}`, class `{profile.device_class.value}`; down after {silent_s} s of silence"
+    if profile.liveness.alarm_topic is not None:
+        yield f"- Its silence is an alarm: `{profile.liveness.alarm_topic}`"
+    if profile.card is not None:
+        yield f"- Card numbers: {_card(profile.card)}"
+    if profile.repetition is not None:
+        yield f"- Said again within {profile.repetition.gap_ms} ms: the same presentation"
     yield f"- Source: {_text(profile.source)}"
     yield f"- Witness, {_WITNESS[profile.witness.kind]}: {_text(profile.witness.by)}"
     yield ""
@@ -98,6 +104,11 @@ def _section(profile: DeviceProfile, *, guide: bool) -> Iterator[str]:
         yield f"- Mind: {_text(caveat.description)}" + (f" ({caveat.link})" if caveat.link else "")
     if profile.caveats:
         yield ""
+
+
+def _card(rule: CardRule) -> str:
+    kept = "" if rule.truncate_to is None else f", of which the last {rule.truncate_to} bits are kept"
+    return f"{rule.technology}, {rule.length} bytes in {rule.notation}, {rule.byte_order} order{kept}"
 
 
 def _when(mapping: EventMapping) -> str:

@@ -19,7 +19,8 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Final, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from device_profiles.model import Code, DeviceProfile, EventMapping
+from device_profiles.model import CardRule, Code, DeviceProfile, EventMapping
+from edge_agent.cards import card_text, normal_card
 from edge_agent.draft import NO_ID, NO_STAMP, Draft
 from edge_agent.message import Holder, Message, RawCredential
 from wire.clock import NS_PER_MS, NS_PER_S, parse_utc
@@ -33,7 +34,6 @@ UNKNOWN: Final = "Unknown"
 # Below this a tail of four characters would tell more than half of the number.
 TAIL_FROM_LENGTH: Final = 8
 
-_SEPARATORS = re.compile(r"[\s:.\-]")
 _LOCAL_TIME = re.compile(
     r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})[ T](\d{1,2}):(\d{2}):(\d{2})(\.\d{1,9})?(Z|[+-]\d{2}:?\d{2})?\Z", re.ASCII
 )
@@ -63,7 +63,7 @@ def translate(
     """The drafts of one message, or that the profile has no meaning for it."""
     for mapping in profile.event_mappings:
         if mapping.source == message.kind and _matches(mapping.when, message.fields):
-            return (Draft(_event(mapping, device, message, pseudonymiser)),)
+            return (Draft(_event(profile.card, mapping, device, message, pseudonymiser)),)
     return Unmapped(message.kind)
 
 
@@ -82,7 +82,13 @@ def _same(value: Scalar, wanted: Scalar) -> bool:
     return isinstance(value, bool) == isinstance(wanted, bool) and value == wanted
 
 
-def _event(mapping: EventMapping, device: DeviceInfo, message: Message, pseudonymiser: Pseudonymiser) -> Event:
+def _event(
+    card: CardRule | None,
+    mapping: EventMapping,
+    device: DeviceInfo,
+    message: Message,
+    pseudonymiser: Pseudonymiser,
+) -> Event:
     fields = message.fields
     values = {name: fields[field] for name, field in mapping.value_fields() if field in fields}
     direction: Literal["", "in", "out"] = ""
@@ -105,7 +111,7 @@ def _event(mapping: EventMapping, device: DeviceInfo, message: Message, pseudony
         access_point=mapping.access_point,
         reason=mapping.reason,
         direction=direction,
-        credential=_credential(message.credential, pseudonymiser) if mapping.credential else None,
+        credential=_credential(message.credential, card, pseudonymiser) if mapping.credential else None,
         holder_ref=_holder_ref(message.holder, device, pseudonymiser) if mapping.holder else None,
         device_time=None if message.device_time is None else read_device_time(message.device_time, device.zone),
         source=_source(message, device, pseudonymiser),
@@ -138,27 +144,20 @@ def _holder_ref(holder: Holder | None, device: DeviceInfo, pseudonymiser: Pseudo
     return pseudonymiser.ref(domain, holder.number.reveal())
 
 
-def _credential(credential: RawCredential | None, pseudonymiser: Pseudonymiser) -> Credential | None:
+def _credential(
+    credential: RawCredential | None, rule: CardRule | None, pseudonymiser: Pseudonymiser
+) -> Credential | None:
     if credential is None:
         return None
     if credential.number is None:
         return Credential(kind=credential.kind)
     number = credential.number.reveal()
     if credential.kind is CredentialKind.CARD:
-        number = card_text(number)
-        shown = tail(number) if len(number) >= TAIL_FROM_LENGTH else ""
+        number = card_text(number) if rule is None else normal_card(number, rule)
+        plain = number.rpartition(":")[2]
+        shown = tail(plain) if len(plain) >= TAIL_FROM_LENGTH else ""
         return Credential(kind=credential.kind, ref=pseudonymiser.ref("card", number), tail=shown)
     return Credential(kind=credential.kind, ref=pseudonymiser.ref(credential.kind, number))
-
-
-def card_text(number: str) -> str:
-    """One spelling for a card number whose notation the profile does not declare.
-
-    Without separators, in upper case; a decimal number without leading zeros: `0012345678` and `12345678` are one card,
-    so are `04:a1:b2:c3` and `04A1B2C3`.
-    """
-    plain = _SEPARATORS.sub("", number).upper()
-    return plain.lstrip("0") or "0" if plain.isdigit() else plain
 
 
 # --- time ---------------------------------------------------------------------------------------------

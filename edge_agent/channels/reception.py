@@ -160,7 +160,7 @@ class Reception:
         device, change = parcel.device, parcel.change
         if device is None or (change is None and not parcel.drafts):
             return True
-        states = () if change is None else (_state_draft(device.bound.info.id, change),)
+        states = () if change is None else _state_drafts(device.bound, change)
         try:
             results = await self._parts.intake.accept((*states, *parcel.drafts), received)
         except (Malformed, UnknownTopic) as error:
@@ -171,7 +171,7 @@ class Reception:
             return False
         for result in results:
             self._count(_COUNTER_OF_FATE[result.fate])
-        if change is not None and results[0].fate is Fate.REFUSED:
+        if change is not None and any(result.fate is Fate.REFUSED for result in results[: len(states)]):
             device.liveness.again(change)
         return all(result.fate is not Fate.REFUSED for result in results[len(states) :])
 
@@ -191,16 +191,25 @@ class Reception:
         self._parts.counters[name] += 1
 
 
-def _state_draft(device: str, change: Change) -> Draft:
+def _state_drafts(bound: BoundDevice, change: Change) -> tuple[Draft, ...]:
+    """The state, and the alarm that a silent device is where its profile says so."""
     values: dict[str, Scalar] = {"state": change.state, "cause": change.cause}
     if change.folded:
         values["folded"] = change.folded
+    drafts = [_state_draft(bound, "Device/State/Operating", change, values)]
+    if alarm_topic := bound.profile.liveness.alarm_topic:
+        alarm = "Active" if change.state is Operating.DOWN else "Inactive"
+        drafts.append(_state_draft(bound, alarm_topic, change, {**values, "state": alarm}))
+    return tuple(drafts)
+
+
+def _state_draft(bound: BoundDevice, topic: str, change: Change, values: dict[str, Scalar]) -> Draft:
     return Draft(
         Event(
             id=NO_ID,
             stamp=NO_STAMP,
-            device=device,
-            topic="Device/State/Operating",
+            device=bound.info.id,
+            topic=topic,
             initialized=change.initialized,
             values=values,
         )

@@ -90,7 +90,7 @@ def test_show_as_json_holds_all_of_the_profile() -> None:
     assert document["schema"] == 1
     assert document["event_mappings"][0]["when"] == {"verify_status": 1}
     assert document["device_resources"][0]["properties"]["units"] == "Cel"
-    assert document["liveness"] == {"interval_s": 40, "missed": 3}
+    assert document["liveness"] == {"interval_s": 40, "missed": 3, "alarm_topic": None}
     assert len(document["caveats"]) >= 1
 
 

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent import translate as module
+from edge_agent.cards import card_text
 from edge_agent.draft import NO_ID, NO_STAMP, Draft
 from edge_agent.message import Holder, Message, RawCredential, Secret
-from edge_agent.translate import DeviceInfo, Unmapped, card_text, read_device_time, translate
+from edge_agent.translate import DeviceInfo, Unmapped, read_device_time, translate
 from tests.support.clock import VirtualClock
 from tests.translate.profiles import facesluice_profile, with_mappings
 from wire.clock import NS_PER_S, parse_utc
