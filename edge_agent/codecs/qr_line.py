@@ -88,7 +88,7 @@ SPEC: Final = SerialCodec(
     signs={},
     harmless_keys=frozenset(),
     framer=LineFramer,
-    # Two orders of magnitude above the time between two bytes at 9600 baud; radio and USB scanners pause between packets.
+    # Far above the time between two bytes at 9600 baud; scanners on radio and USB pause between packets.
     idle_gap_s=0.2,
     quiet=True,
 )

@@ -57,7 +57,7 @@ class Rdm6300Framer:
             frame.append(byte)
         elif not frame:
             self._add_noise(bytes((byte,)), found)
-        elif byte == END if len(frame) == FRAME_LENGTH - 1 else byte in _HEX and len(frame) < FRAME_LENGTH - 1:
+        elif byte == END if len(frame) == FRAME_LENGTH - 1 else byte in _HEX:
             frame.append(byte)
             if len(frame) == FRAME_LENGTH:
                 self._say_noise(found)
