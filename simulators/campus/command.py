@@ -7,7 +7,7 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,7 @@ from simulators.campus.http import ApiError, ApiUnreachableError
 from simulators.campus.layout import Layout, Ports, plan_campus
 from simulators.campus.office import ADMIN, OfficeSecrets
 from simulators.campus.report import Findings
+from simulators.campus.stations.all import all_stations
 from simulators.campus.view import make_view
 from simulators.children import ChildFailedError, free_ports
 from simulators.journal import Produced
@@ -64,7 +65,7 @@ def run_demo_command(options: DemoOptions, texts: Texts) -> int:
         return EXIT_USAGE
     code = EXIT_FAILED
     try:
-        layout = plan_campus(folder, flavour, ports, terminals=options.terminals)
+        layout = plan_campus(folder, flavour, ports, terminals=options.terminals, stations=all_stations())
         code = _attempt(options, layout, console, texts)
     finally:
         if options.data_dir is None:
@@ -182,6 +183,7 @@ def _tell(findings: Findings, console: Console, texts: Texts) -> None:
     )
     counts = {"produced": comparison.unheard_produced, "stored": comparison.unheard_stored}
     say(texts("sim.demo.result.unheard", **counts))
+    say(texts("sim.demo.result.commands", **asdict(findings.commands), late=findings.late, twice=findings.twice))
     if not findings.drained:
         say(texts("sim.demo.result.undrained"))
     for kind, records in (("lost", comparison.lost_records), ("doubled", comparison.doubled_records)):

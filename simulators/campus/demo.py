@@ -8,7 +8,7 @@ Without an end it produces until it is cancelled. Whatever ends it, `RunningCamp
 import asyncio
 import platform
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,11 +20,13 @@ from simulators.campus.http import ApiError, ApiUnreachableError
 from simulators.campus.layout import Layout, device_facts
 from simulators.campus.ledger_client import all_stored, follow
 from simulators.campus.office import OfficeSecrets
+from simulators.campus.operator import Operator, Order
 from simulators.campus.processes import RunningCampus, process_names
 from simulators.campus.report import Findings
 from simulators.campus.stations import Life
 from simulators.campus.tracking import Tracker
 from simulators.campus.view import Phase, ProcessLine, Snapshot, View
+from simulators.chance import seeded
 from simulators.children import ChildFailedError
 from simulators.compare import Comparison, DeviceFacts, Stored, compare
 from simulators.faults import Fault, FaultRates, fault_schedule
@@ -110,6 +112,7 @@ class _Demo:
                 for account in station.account_names()
             },
         )
+        self._operator = Operator(campus.client, commandable(self._facts), seeded(plan.seed, "operator"))
         self._stations = [station for _, station in plan.layout.stations()]
         self._school = School(
             terminals,
@@ -133,6 +136,7 @@ class _Demo:
             ]
             living = [group.create_task(station.run(self._life), name=station.name) for station in self._stations]
             chaos = group.create_task(self._chaos.run(), name="chaos")
+            asking = group.create_task(self._operator.work(SystemTime().wall_ns), name="operator")
             # The devices first: what happens to them needs them there.
             await asyncio.sleep(0)
             happening = [group.create_task(station.produce(self._life)) for station in self._stations]
@@ -141,11 +145,12 @@ class _Demo:
                     await self._school.produce()
             except TimeoutError:
                 pass
-            for task in [chaos, *happening]:
+            for task in [chaos, asking, *happening]:
                 task.cancel()
-            await asyncio.wait([chaos, *happening])
+            await asyncio.wait([chaos, asking, *happening])
             self._enter("draining")
             drained, comparison = await self._drain()
+            verdict = await self._operator.verdict(read_journal(self._plan.layout.journal_file))
             for task in [*background, *living]:
                 task.cancel()
         return Findings(
@@ -155,6 +160,10 @@ class _Demo:
             latencies=self._tracker.latencies,
             quarantined=self._campus.quarantined(),
             drained=drained,
+            commands=verdict.commands,
+            late=verdict.late,
+            twice=verdict.twice,
+            open_commands=verdict.open,
         )
 
     def snapshot(self) -> Snapshot:
@@ -229,11 +238,25 @@ class _Demo:
     async def _calm(self) -> bool:
         if self._school.owed() or any(station.owed() for station in self._stations):
             return False
-        return await asyncio.to_thread(self._campus.queued) == 0
+        if await asyncio.to_thread(self._campus.queued) != 0:
+            return False
+        try:
+            return await self._operator.calm()
+        except (ApiUnreachableError, ApiError):
+            return False
 
     async def _compare(self) -> Comparison:
         journal = read_journal(self._plan.layout.journal_file)
         return compare(journal, await all_stored(self._campus.client), self._facts)
+
+
+def commandable(facts: Mapping[str, DeviceFacts]) -> list[Order]:
+    """What the operator may ask for: every door that can be opened over the network."""
+    return [
+        Order(one.device_id, "AccessDoor")
+        for one in facts.values()
+        if "access" in one.systems and one.device_class == "biometric"
+    ]
 
 
 def _versions(flavour: Flavour) -> dict[str, str]:

@@ -59,9 +59,9 @@ class ApiClient:
         """The JSON of a resource. Raises ApiError, ApiUnreachableError."""
         return await self._call("GET", path + ("?" + urlencode(query) if query else ""))
 
-    async def post(self, path: str, body: Mapping[str, object]) -> Any:  # noqa: ANN401  JSON
+    async def post(self, path: str, body: Mapping[str, object], headers: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401  JSON
         """The JSON answer. Raises ApiError, ApiUnreachableError."""
-        return await self._call("POST", path, json.dumps(body).encode())
+        return await self._call("POST", path, json.dumps(body).encode(), headers)
 
     async def stream(self, path: str, last_id: str = "") -> AsyncGenerator[ServerSentEvent, None]:
         """Events until the connection ends. last_id: go on after it. Raises ApiError, ApiUnreachableError."""
@@ -75,8 +75,8 @@ class ApiClient:
         except _BROKEN as error:
             raise ApiUnreachableError(f"{self.host}:{self.port}: {error or type(error).__name__}") from error
 
-    async def _call(self, method: str, path: str, body: bytes = b"") -> Any:  # noqa: ANN401  JSON
-        headers = {"Accept": "application/json"}
+    async def _call(self, method: str, path: str, body: bytes = b"", more: Mapping[str, str] | None = None) -> Any:  # noqa: ANN401  JSON
+        headers = {"Accept": "application/json", **(more or {})}
         if body:
             headers |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
         try:

@@ -43,7 +43,9 @@ class Commands:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """Everything a report is made of. drained: nothing was on its way any more when it was compared."""
+    """Everything a report is made of. drained: nothing was on its way any more when it was compared. late, twice,
+    open_commands: of commands, what must not be.
+    """
 
     seed: int
     versions: Mapping[str, str]
@@ -53,11 +55,14 @@ class Findings:
     drained: bool
     series_points: int = 0
     commands: Commands = field(default_factory=Commands)
+    late: int = 0
+    twice: int = 0
+    open_commands: int = 0
 
     @property
     def good(self) -> bool:
-        """Whether the campus kept its word."""
-        return self.drained and self.comparison.exact
+        """Whether the campus kept its word: nothing lost or doubled, no command late, twice or without an end."""
+        return self.drained and self.comparison.exact and not (self.late or self.twice or self.open_commands)
 
     def as_json(self) -> dict[str, Any]:
         """See the module."""

@@ -1,0 +1,125 @@
+"""Somebody at the office who opens doors all day, and the proof that no door opened twice or late.
+
+Every command is asked for at the API like any other program does it, whatever is being killed. A box that is not
+reachable is told at once; everything else must have exactly one end when the campus has come to rest, and no device may
+have done what was asked more than once, or later than the lease of its box allowed.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final
+
+from simulators.campus.http import ApiClient, ApiError, ApiUnreachableError
+from simulators.campus.report import Commands
+from simulators.journal import Journal
+
+log = logging.getLogger(__name__)
+
+EVERY_S: Final = (0.5, 2.0)
+# A lease lives 10 s at its box from the moment the box gave it, so nothing can happen later than that after the asking.
+LATE_AFTER_NS: Final = 10_000_000_000
+PAGE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What may be asked of a device."""
+
+    device: str
+    name: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What became of all commands. late, twice: executions that must not have been; open: without an end."""
+
+    commands: Commands
+    late: int = 0
+    twice: int = 0
+    open: int = 0
+
+
+class Operator:
+    """See the module."""
+
+    def __init__(self, client: ApiClient, orders: Sequence[Order], chance: Random) -> None:
+        self._client = client
+        self._orders = orders
+        self._chance = chance
+        self._asked_ns: dict[str, int] = {}
+        self._number = 0
+        self.issued = 0
+        self.refused = 0
+
+    async def work(self, wall_ns: Any) -> None:  # noqa: ANN401  a clock's method
+        """Ask for something now and then, until cancelled."""
+        while self._orders:
+            await asyncio.sleep(self._chance.uniform(*EVERY_S))
+            await self._ask(self._chance.choice(self._orders), wall_ns())
+
+    async def _ask(self, order: Order, now_ns: int) -> None:
+        self._number += 1
+        body = {"device": order.device, "name": order.name, "arguments": order.arguments, "reason": "demo"}
+        key = f"demo-{self._number:08d}"
+        for _ in range(2):
+            try:
+                answer = await self._client.post("/api/v1/commands", body, headers={"Idempotency-Key": key})
+            except ApiError as error:
+                if error.code == "box_unreachable":
+                    self.issued += 1
+                    self.refused += 1
+                    return
+                log.info("command refused", extra={"code": error.code})
+                return
+            except ApiUnreachableError:
+                # Nobody knows whether it was taken. The same key once more: it is done once whatever happened.
+                await asyncio.sleep(1.0)
+                continue
+            self.issued += 1
+            for item in answer["items"]:
+                self._asked_ns.setdefault(item["id"], now_ns)
+            return
+
+    async def ends(self) -> list[dict[str, Any]]:
+        """Every command the campus knows. Raises ApiUnreachableError, ApiError."""
+        items: list[dict[str, Any]] = []
+        query: dict[str, str | int] = {"limit": PAGE}
+        while True:
+            page = await self._client.get("/api/v1/commands", **query)
+            items += page["items"]
+            if page["next"] is None:
+                return items
+            query["cursor"] = page["next"]
+
+    async def calm(self) -> bool:
+        """Whether every command has its end."""
+        return all(item["state"] == "settled" for item in await self.ends())
+
+    async def verdict(self, journal: Journal) -> Verdict:
+        """Hold what the campus says against what the devices did."""
+        items = await self.ends()
+        results = Counter(item["result"] for item in items if item["result"])
+        done = Counter(one.request for one in journal.executed)
+        late = sum(
+            one.at_ns - self._asked_ns[one.request] > LATE_AFTER_NS
+            for one in journal.executed
+            if one.request in self._asked_ns
+        )
+        return Verdict(
+            Commands(
+                issued=max(self.issued, len(items) + self.refused),
+                succeeded=results["succeeded"],
+                rejected=results["rejected"],
+                expired=results["expired"],
+                unreachable=results["unreachable"] + self.refused,
+                unknown=results["unknown"],
+            ),
+            late=late,
+            twice=sum(count - 1 for count in done.values() if count > 1),
+            open=sum(item["state"] != "settled" for item in items),
+        )
