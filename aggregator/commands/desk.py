@@ -42,6 +42,9 @@ DEVICES_MAX: Final = 32
 RELEASES_MAX: Final = 5
 KEY_KEPT_S: Final = 7 * 86_400
 WAITING_MAX: Final = 4096
+# Between the asking and the drawing of a lease; with the 10 s of the lease itself nothing happens later than 11 s after
+# it was asked for, however slow our own disk is.
+PATIENCE_S: Final = 1
 
 Send = Callable[[str, Down, bytes], Awaitable[None]]
 
@@ -119,6 +122,7 @@ class CommandDesk:
 
     async def request(self, request: Request) -> dict[str, Any]:
         """Carry a request out as far as the desk can. Raises Refused, StorageError, sqlite3.Error."""
+        begun_ns = self._clock.mono_ns()
         asked = await self._checked(request)
         answer = _answer(asked)
         if request.key:
@@ -134,7 +138,7 @@ class CommandDesk:
                 await self._forget(request)
             raise Refused(503, "box_unreachable", {"devices": [one.device for one in fresh]})
         for one in fresh:
-            await self._carry(one)
+            await self._carry(one, begun_ns)
         return answer
 
     async def _checked(self, request: Request) -> list[Asked]:
@@ -180,12 +184,15 @@ class CommandDesk:
         command = None if profile is None else next((one for one in profile.device_commands if one.name == name), None)
         return command is None or not command.idempotent
 
-    async def _carry(self, asked: Asked) -> None:
+    async def _carry(self, asked: Asked, begun_ns: int) -> None:
         stamp = self._clock.stamp()
-        drawn = self.shelf.draw(asked.edge, self._clock.mono_ns())
+        now_ns = self._clock.mono_ns()
+        late = now_ns - begun_ns > PATIENCE_S * NS_PER_S
+        drawn = None if late else self.shelf.draw(asked.edge, now_ns)
         if drawn is None:
-            # One of a group; the others are reachable, and this one must have its end, too.
-            facts = [requested(asked, stamp), settled(asked, "unreachable", "box_unreachable", stamp)]
+            # Of a group whose others are reachable, or of a desk that was too slow: it must have its end, too.
+            reason = "desk_slow" if late else "box_unreachable"
+            facts = [requested(asked, stamp), settled(asked, "unreachable", reason, stamp)]
             await self._ledger.append_campus(facts, stamp)
             return
         sent = replace(asked, lease=drawn.use, session=drawn.session, epoch=drawn.epoch)

@@ -205,6 +205,10 @@ class Office:
         self._fail = fail
         self._ledger: _Watched | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        # Whatever else works at the campus: made anew in every life of it.
+        self.attached: Callable[[Any], list[Any]] = lambda _ledger: []
+        self.on_hello: Callable[[str, Any, int], None] = lambda _edge, _hello, _heard_ns: None
+        self.on_heartbeat: Callable[[str, Any, int], None] = lambda _edge, _heartbeat, _heard_ns: None
 
     def commit_s(self, chance: Chance) -> float:
         return chance.uniform(0.001, self.slow_s)
@@ -225,7 +229,13 @@ class Office:
             enrolled=self._look_up,
             sign=self.key.sign,
             limits=self._limits,
+            on_hello=lambda *said: self.on_hello(*said),  # noqa: PLW0108  attached below
+            on_heartbeat=lambda *said: self.on_heartbeat(*said),  # noqa: PLW0108  attached below
         )
+        for work in self.attached(self._ledger):
+            task = asyncio.get_running_loop().create_task(work)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         self._broker.campus = self._arrived
         self._truth.trace.say("campus", "started", await ledger.head())
 

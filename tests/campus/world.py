@@ -22,6 +22,7 @@ from tests.campus import invariants
 from tests.campus.box import Box
 from tests.campus.chance import Chance
 from tests.campus.devices import Terminal, Wire
+from tests.campus.doors import DoorTruth
 from tests.campus.network import CALM, Broker
 from tests.campus.office import MemoryStore, Office, SqliteStore
 from tests.campus.trace import Trace
@@ -76,6 +77,7 @@ class World:
         self.chance = Chance(seed)
         self.trace = Trace(echo=echo)
         self.truth = Truth(self.trace)
+        self.doors = DoorTruth(self.trace)
         self.broken: list[Violation] = []
         self.broke = asyncio.Event()
         self.broker = Broker(self.chance.of("broker"), self.trace)
@@ -126,6 +128,7 @@ class World:
             limits=self.plan.limits,
             poll_s=self.plan.poll_s,
             fail=self.fail,
+            doors=self.doors,
         )
         self.boxes.append(box)
         return box
@@ -141,6 +144,7 @@ class World:
     async def run(self, storm: "Storm") -> None:
         """The storm, the calm, the reckoning. Raises Violation."""
         self.storm = storm
+        storm.prepare(self)
         await self.office.start()
         for box in self.boxes:
             box.start()
@@ -150,6 +154,8 @@ class World:
         self.trace.say("observer", "calm")
         await storm.end(self)
         self.calm()
+        await self._unless_broken(self._drain())
+        await self._unless_broken(storm.settle(self))
         await self._unless_broken(self._drain())
         await self._unless_broken(self._check())
 
@@ -275,6 +281,12 @@ def run_scene(plan: Plan, play: Callable[[World], Awaitable[None]], *, seed: int
 
 class Storm:
     """What breaks; scenario.py has the real one."""
+
+    def prepare(self, world: World) -> None:
+        """Before anything starts."""
+
+    async def settle(self, world: World) -> None:
+        """Once all is at rest."""
 
     async def blow(self, world: World) -> None:
         """Until the storm is over."""
