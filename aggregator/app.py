@@ -61,6 +61,7 @@ SERIES_FILE: Final = "series.sqlite"
 DESK_FILE: Final = "desk.sqlite"
 ENTER_WITHIN_S: Final = 3.0
 PROGRESS_S: Final = 5.0
+REVOKED_WITHIN_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,6 +265,7 @@ class _Service:
             others.append(group.create_task(self._desk.run(), name="commands"))
             run_file.write_text(json.dumps({"schema": 1, "http": port, "host": host, "pid": os.getpid()}))
             others.append(group.create_task(self._watch_progress(), name="progress"))
+            others.append(group.create_task(self._end_revoked(), name="revoked"))
             others.append(group.create_task(self._watchdog.run(), name="watchdog"))
             self._notifier.ready()
             log.info("campus started", extra={"campus": self._parts.settings.campus, "http": f"{host}:{port}"})
@@ -302,6 +304,16 @@ class _Service:
             "edges_silent": len(self._silence.silent),
             "watchers": self._feed.watchers,
         }
+
+    async def _end_revoked(self) -> None:
+        """Somebody may revoke a box on the command line, beside this process."""
+        while True:
+            await asyncio.sleep(REVOKED_WITHIN_S)
+            with contextlib.suppress(*STORE_FAILURES):
+                for edge in list(self._admission.liveness):
+                    if await self._parts.enrolment.enrolled(edge) is None:
+                        self._admission.end_session(edge)
+                        self._desk.hello(edge)
 
     async def _watch_progress(self) -> None:
         """What a campus must be able to do, whoever is there to ask for it: read its ledger, turn its loop."""

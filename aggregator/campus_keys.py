@@ -68,10 +68,17 @@ def load_campus_key(path: Path) -> bytes:
 
 
 def write_secret(path: Path, text: str) -> None:
-    """Create path with mode 0600 and this text, on disk. Raises FileExistsError."""
+    """Create path with mode 0600 and this text, whole or not at all, on disk. Raises FileExistsError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    fresh = path.with_name(path.name + ".new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        # Unlike a rename, a link does not take the place of what is there.
+        os.link(fresh, path)
+    finally:
+        fresh.unlink()

@@ -87,6 +87,7 @@ def run(
 ) -> None:
     """Run until SIGTERM."""
     import asyncio
+    import sqlite3
 
     from aggregator.app import run_aggregator
     from aggregator.campus_keys import CampusKeyError
@@ -100,7 +101,7 @@ def run(
     except CampusKeyError as error:
         typer.echo(Texts(lang)("agg.run.no_keys", cause=error), err=True)
         raise typer.Exit(EXIT_SERVICE_SETTINGS) from None
-    except (StorageError, OSError) as error:
+    except (StorageError, OSError, sqlite3.Error) as error:
         typer.echo(Texts(lang)("agg.run.stopped", cause=error), err=True)
         raise typer.Exit(EXIT_FINDINGS) from None
 

@@ -1,9 +1,10 @@
 """Between the broker and admission: frames in, answers out, the link kept up.
 
-Bounded by the protocol itself: every frame is acknowledged to the broker only after it was answered, and the broker
-may have IN_FLIGHT_MAX frames unacknowledged towards us (MQTT 5 receive maximum). When the ledger is slow the broker
-holds the rest, and drops what is beyond its own limit; both are harmless, because a box sends again whatever the
-campus did not acknowledge. A frame over the bound can only have come with QoS 0; it is dropped and counted.
+Bounded twice. Every frame is acknowledged to the broker only after it was answered, and the broker may have
+RECEIVE_MAXIMUM frames unacknowledged towards us; mosquitto 2.0 sends a full window more after each acknowledgement, so
+IN_FLIGHT_MAX and IN_FLIGHT_BYTES_MAX are what really holds. When the ledger is slow the broker holds the rest, and
+drops what is beyond its own limit; both are harmless, because a box sends again whatever the campus did not
+acknowledge. A frame over the bound is dropped and counted.
 
 Frames are handed to admission in the order in which they came and are answered as their commits end, so that many
 boxes share one commit.
@@ -24,7 +25,9 @@ from wire.topics import Down, down_topic, parse_up, up_filter
 
 log = logging.getLogger(__name__)
 
-IN_FLIGHT_MAX: Final = 256
+RECEIVE_MAXIMUM: Final = 256
+IN_FLIGHT_MAX: Final = 1024
+IN_FLIGHT_BYTES_MAX: Final = 32 * 1024 * 1024
 ANSWER_TIMEOUT_S: Final = 30.0
 WAIT_S_MIN: Final = 1.0
 WAIT_S_MAX: Final = 60.0
@@ -71,6 +74,7 @@ class Front:
         self._link: MqttLink | None = None
         self._bound_s = WAIT_S_MIN
         self._attempts = 0
+        self._bytes = 0
         self._down_since_s: float | None = None
         self.health = FrontHealth()
 
@@ -99,7 +103,7 @@ class Front:
                 lambda message: self._arrived(handlers, link, message),
                 client_id=self._client_id,
                 manual_ack=True,
-                receive_maximum=IN_FLIGHT_MAX,
+                receive_maximum=RECEIVE_MAXIMUM,
             )
         except LinkError as error:
             return error
@@ -120,12 +124,15 @@ class Front:
     def _arrived(self, handlers: asyncio.TaskGroup, link: MqttLink, message: Message) -> None:
         health = self.health
         health.frames += 1
-        if message.retain or health.in_flight >= IN_FLIGHT_MAX:
+        size = len(message.payload)
+        full = health.in_flight >= IN_FLIGHT_MAX or self._bytes + size > IN_FLIGHT_BYTES_MAX
+        if message.retain or full:
             health.retained += message.retain
             health.full += not message.retain
             link.ack(message)
             return
         health.in_flight += 1
+        self._bytes += size
         # Tasks start in the order in which they were made; that is what keeps the frames of a box in order.
         handlers.create_task(self._handle(link, message))
 
@@ -140,6 +147,7 @@ class Front:
             log.exception("frame not handled", extra={"topic": message.topic})
         finally:
             self.health.in_flight -= 1
+            self._bytes -= len(message.payload)
             link.ack(message)
 
     async def _answer(self, link: MqttLink, message: Message) -> None:

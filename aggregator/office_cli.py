@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import sqlite3
 import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable, Iterable
@@ -84,8 +85,10 @@ def show_status(settings: AggregatorSettings, *, as_json: bool, texts: Texts) ->
     """0 when the campus works, 1 when a part of it does not, 4 when nobody answers."""
     try:
         running = json.loads((settings.data_dir / RUN_FILE).read_text())
-        url = f"http://{running['host']}:{running['http']}/api/v1/health"
-        with urllib.request.urlopen(url, timeout=5) as response:
+        host = f"[{running['host']}]" if ":" in running["host"] else running["host"]
+        # Ours is never behind a proxy, whatever the environment says for the rest of the world.
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(f"http://{host}:{running['http']}/api/v1/health", timeout=5) as response:
             health: dict[str, Any] = json.load(response)
     except (OSError, ValueError, KeyError, urllib.error.URLError) as error:
         typer.echo(texts("agg.status.unreachable", cause=error), err=True)
@@ -254,7 +257,7 @@ def with_parts(
     except CampusKeyError as error:
         typer.echo(texts("agg.run.no_keys", cause=error), err=True)
         return EXIT_SETTINGS
-    except (StorageError, OSError, ValueError) as error:
+    except (StorageError, OSError, ValueError, sqlite3.Error) as error:
         typer.echo(texts("agg.run.stopped", cause=error), err=True)
         return EXIT_FAILED
     show(result)

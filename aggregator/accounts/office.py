@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -31,6 +32,10 @@ VALID_DAYS_MAX: Final = 3650
 # Stands in the book for a name that nobody has: it may be a password typed into the wrong field.
 UNKNOWN_NAME: Final = "@unknown"
 WATCHED_MAX: Final = 4096
+# Refusals that anybody can cause are written at most so often; the next one written says how many were not.
+REFUSALS_PER_MINUTE: Final = 30
+# One rule for whoever makes an account: `@` names the campus' own actors in the book.
+USER_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$"
 
 
 class SignInRefused(Exception):
@@ -75,6 +80,27 @@ class _Tries:
         self._begun.pop(who, None)
 
 
+class _Refusals:
+    """How many refusals may still be written in this minute. A stranger must not be able to fill the disk."""
+
+    def __init__(self) -> None:
+        self._minute = -1
+        self._written = 0
+        self._unwritten = 0
+
+    def take(self, now_ns: int) -> int | None:
+        """How many went unwritten before this one, or None when this one is not written either."""
+        minute = now_ns // (60 * NS_PER_S)
+        if minute != self._minute:
+            self._minute, self._written = minute, 0
+        if self._written >= REFUSALS_PER_MINUTE:
+            self._unwritten += 1
+            return None
+        self._written += 1
+        before, self._unwritten = self._unwritten, 0
+        return before
+
+
 class Office:
     """See the package. Secrets go out once, from the call that makes them."""
 
@@ -94,6 +120,7 @@ class Office:
         self._append = append
         self._hasher = hasher or PasswordHasher()
         self._tries = _Tries()
+        self._refusals = _Refusals()
         # Verified when a name is unknown, so that the answer takes as long as for one that is known.
         self._nobody = self._hasher.hash(random(16).hex())
 
@@ -114,6 +141,10 @@ class Office:
 
     async def complete_setup(self, code: str, name: str, password: str, address: str) -> None:
         """Make the first administrator. Raises SignInRefused for a wrong code, ValueError for a short password."""
+        if not await self._fetch("setup_code", {"secret_hash": digest(code)}):
+            # Before the password is hashed: that costs a tenth of a second, and anybody may ask.
+            await self.refused("@setup", "setup", name, "refused", address)
+            raise SignInRefused
         password_hash = await self._hash(password)
         row = self._user_row(name, password_hash, (Role.ADMIN,), "*")
 
@@ -169,7 +200,7 @@ class Office:
         good = await asyncio.to_thread(self._verify, stored, password) and stored is not self._nobody
         if not good:
             shown = name if rows else UNKNOWN_NAME
-            await self.record(shown, "sign_in", shown, "refused", address)
+            await self.refused(shown, "sign_in", shown, "refused", address)
             raise SignInRefused(self._tries.wait_s(who, now))
         self._tries.succeeded(who)
         secret = self._secret()
@@ -265,6 +296,13 @@ class Office:
         event = Event(id=entry_id, device=CAMPUS_NODE, stamp=stamp, topic="Audit/Entry", values=dict(values))
         await self._append([event])
 
+    async def refused(self, actor: str, action: str, target: str, result: str, address: str) -> None:
+        """As `record`, for what anybody on the network can cause: bounded, with a count of what was left out."""
+        unwritten = self._refusals.take(self._clock.mono_ns())
+        if unwritten is not None:
+            more = f" (+{unwritten})" if unwritten else ""
+            await self.record(actor, action, target, f"{result}{more}", address)
+
     async def audit(self, before_ns: int, limit: int, *, before_id: str = "") -> list[dict[str, Any]]:
         """The book, newest first, older than before_ns, or of that moment and with a smaller id than before_id."""
         return await self._fetch("audit", {"before_ns": before_ns, "before_id": before_id, "limit": limit})
@@ -275,6 +313,8 @@ class Office:
         return self._random(SECRET_BYTES).hex()
 
     def _user_row(self, name: str, password_hash: str, roles: Iterable[Role], scope: str) -> dict[str, object]:
+        if re.fullmatch(USER_NAME, name) is None:
+            raise ValueError("a name has 1 to 32 letters, digits, dots, hyphens or underscores, no sign at its begin")
         return {
             "name": name,
             "password_hash": password_hash,

@@ -198,6 +198,13 @@ class Admission:
             return False
         return True
 
+    def end_session(self, edge: str) -> None:
+        """A box that was revoked: whatever it says next must begin with a hello, and that is refused."""
+        state = self._edges.get(edge)
+        if state is not None and state.session is not None:
+            state.session = None
+            log.warning("session of a revoked edge ended", extra={"edge": edge})
+
     async def _tell_takeover(self, edge: str, session: Session) -> None:
         self.counters["takeover_alarms"] += 1
         stamp = self._clock.stamp()

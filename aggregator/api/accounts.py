@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from aggregator.accounts import SEES_BOOK, Principal, Role, Scope, SignInRefused, UnknownAccount
+from aggregator.accounts import SEES_BOOK, USER_NAME, Principal, Role, Scope, SignInRefused, UnknownAccount
 from aggregator.api.cursor import make_cursor, read_cursor
 from aggregator.api.guard import ANYBODY, COOKIE, CampusOf, Credential, address_of, require
 from aggregator.api.problems import Problem
@@ -15,7 +15,7 @@ from wire.clock import utc_text
 
 router = APIRouter(tags=["accounts"])
 
-UserName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]
+UserName = Annotated[str, Field(pattern=USER_NAME)]
 CampusName = Annotated[str, Field(pattern=r"^(\*|[a-z0-9][a-z0-9-]{0,62})$")]
 Campuses = Annotated[list[CampusName], Field(min_length=1, max_length=256)]
 Password = Annotated[str, Field(min_length=10, max_length=256)]
@@ -192,7 +192,7 @@ async def enrol(
     try:
         answer = await campus.enrolment.redeem(body.edge, principal.id, body.public_key, body.software)
     except EnrolmentRefused as refused:
-        await campus.office.record("@enrolment", "edge.enrol", body.edge, refused.code, address_of(request))
+        await campus.office.refused("@enrolment", "edge.enrol", body.edge, refused.code, address_of(request))
         raise Problem(403, refused.code) from None
     await campus.office.record("@enrolment", "edge.enrol", body.edge, "done", address_of(request))
     return {

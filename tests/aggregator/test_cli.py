@@ -1,0 +1,189 @@
+"""The aggregator's commands as a person on the server uses them."""
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from aggregator.campus_keys import write_secret
+from aggregator.cli import app
+from simulators.children import free_ports
+
+RUNNER = CliRunner()
+
+
+def call(folder: Path, *words: str, stdin: str = "", env: dict[str, str] | None = None) -> tuple[int, str, str]:
+    options = [] if words[0] == "init" else ["--config", str(folder / "aggregator.yaml")]
+    done = RUNNER.invoke(app, [*words, *options, "--lang", "en"], input=stdin, env=env)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.stdout, done.stderr
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    assert call(tmp_path, "init", str(tmp_path))[0] == 0
+    return tmp_path
+
+
+def test_init_makes_secrets_for_the_owner_alone_and_keeps_what_is_there(folder: Path) -> None:
+    secrets = sorted((folder / "keys").iterdir())
+    before = {path: path.read_bytes() for path in secrets}
+    assert {path.stat().st_mode & 0o777 for path in secrets} == {0o600}
+    assert call(folder, "init", str(folder))[0] == 0
+    assert {path: path.read_bytes() for path in secrets} == before
+
+
+def test_check_tells_every_mistake_with_its_place(folder: Path) -> None:
+    path = folder / "aggregator.yaml"
+    assert call(folder, "check")[0] == 0
+    path.write_text(path.read_text().replace("port: 8000", "port: 80000").replace("Asia/Shanghai", "Asia/Shanghei"))
+    code, out, _ = call(folder, "check")
+    assert code == 3
+    assert f"{path}:6:7" in out
+    assert f"{path}:13:9" in out
+    code, out, _ = call(folder, "check", "--json")
+    assert {finding["code"] for finding in json.loads(out)["findings"]} == {"unknown_zone", "too_large"}
+
+
+def test_a_box_gets_its_token_on_stdout_alone(folder: Path) -> None:
+    code, out, err = call(folder, "edge", "add", "gate-1")
+    assert (code, out.startswith("enrol_"), len(out.split())) == (0, True, 1)
+    assert "gate-1" in err
+    assert call(folder, "edge", "revoke", "gate-7")[0] == 1
+
+
+def test_tokens_are_listed_without_their_secrets_and_can_be_revoked(folder: Path) -> None:
+    _, secret, _ = call(folder, "token", "create", "wall", "--role", "wall")
+    code, out, _ = call(folder, "token", "list", "--json")
+    (item,) = json.loads(out)["items"]
+    assert (code, item["name"]) == (0, "wall")
+    assert secret.strip() not in out
+    assert call(folder, "token", "revoke", item["id"])[0] == 0
+    assert call(folder, "token", "create", "wall", "--role", "king")[0] == 2
+
+
+@pytest.mark.parametrize("name", ["@cli", "", "a b", "x" * 33, "-a"])
+def test_a_name_that_the_interface_refuses_is_refused_here_too(folder: Path, name: str) -> None:
+    code, _, err = call(folder, "user", "add", "--role", "guard", "--", name, stdin="long enough to be one\n")
+    assert code != 0
+    assert err
+
+
+def test_a_person_is_added_once(folder: Path) -> None:
+    words = ("user", "add", "chen", "--role", "guard")
+    assert call(folder, *words, stdin="long enough to be one\n")[0] == 0
+    assert call(folder, *words, stdin="long enough to be one\n")[0] == 1
+    assert call(folder, "user", "add", "wang", "--role", "guard", stdin="short\n")[0] == 1
+
+
+@pytest.mark.parametrize("damage", ["locked", "garbage"])
+def test_a_database_that_cannot_be_used_is_told_in_one_line(folder: Path, damage: str, monkeypatch) -> None:
+    assert call(folder, "token", "list")[0] == 0
+    path = folder / "data" / "office.sqlite"
+    holder = None
+    if damage == "garbage":
+        for name in ("office.sqlite-wal", "office.sqlite-shm"):
+            (folder / "data" / name).unlink(missing_ok=True)
+        path.write_bytes(b"no database" * 1000)
+    else:
+        monkeypatch.setattr("aggregator.storage.BUSY_TIMEOUT_MS", 50)
+        holder = sqlite3.connect(path, isolation_level=None)
+        holder.execute("BEGIN EXCLUSIVE")
+    try:
+        code, _, err = call(folder, "token", "create", "x", "--role", "wall")
+    finally:
+        if holder is not None:
+            holder.close()
+    assert code == 1
+    assert "Traceback" not in err
+    assert err.strip()
+
+
+def test_nobody_there_is_told_as_unreachable(folder: Path) -> None:
+    assert call(folder, "status")[0] == 4
+    (folder / "data").mkdir(exist_ok=True)
+    (free,) = free_ports(1)
+    (folder / "data" / "run.json").write_text(json.dumps({"schema": 1, "host": "::1", "http": free}))
+    assert call(folder, "status")[0] == 4
+
+
+def test_a_secret_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "keys" / "campus.key"
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            write_secret(path, "secret")
+    assert list(path.parent.iterdir()) == []
+    write_secret(path, "secret")
+    with pytest.raises(FileExistsError):
+        write_secret(path, "another")
+    assert (path.read_text(), [one.name for one in path.parent.iterdir()]) == ("secret", ["campus.key"])
+
+
+# --- the service ----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def service(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+    path = folder / "aggregator.yaml"
+    path.write_text(path.read_text().replace("port: 8000", f"port: {port}"))
+    argv = [sys.executable, "-m", "aggregator.cli", "run", "-c", str(path)]
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for_health(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/health", timeout=5).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
+@pytest.mark.processes
+def test_the_service_ends_in_order_although_a_stream_is_open(folder: Path) -> None:
+    _, token, _ = call(folder, "token", "create", "wall", "--role", "wall")
+    (port,) = free_ports(1)
+    with service(folder, port) as process:
+        wait_for_health(port)
+        # Whoever stands behind a proxy asks his own machine directly all the same.
+        proxies = {"http_proxy": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1"}
+        code, out, _ = call(folder, "status", "--json", env=proxies)
+        assert (code, json.loads(out)["status"]) == (1, "degraded")
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as stream:
+            stream.sendall(
+                f"GET /api/v1/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token.strip()}\r\n\r\n".encode()
+            )
+            assert b"200 OK" in stream.recv(4096)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=20) == 0
+    assert not (folder / "data" / "run.json").exists()
+
+
+def test_bad_settings_end_the_service_so_that_nobody_restarts_it(folder: Path) -> None:
+    (folder / "aggregator.yaml").write_text("schema: 1\n")
+    assert call(folder, "run")[0] == 78
