@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 _LOCK: Final = frozenset({"Unknown", "Locked", "Unlocked", "Fault"})
+_ALARM: Final = frozenset({"Unknown", "Active", "Inactive"})
 
 # A topic that stands here says nothing without its state.
 STATES: Final[Mapping[str, frozenset[str]]] = {
@@ -21,6 +22,11 @@ STATES: Final[Mapping[str, frozenset[str]]] = {
     "Door/State/DoorMode": frozenset(
         {"Unknown", "Locked", "Unlocked", "Accessed", "Blocked", "LockedDown", "LockedOpen", "DoubleLocked"}
     ),
+    "Camera/Tamper": _ALARM,
+    "Camera/SignalLoss": _ALARM,
+    "Camera/StorageFailure": _ALARM,
+    "Camera/NetworkFailure": _ALARM,
+    "Camera/Motion": _ALARM,
 }
 
 REASONS: Final = frozenset(

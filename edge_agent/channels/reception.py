@@ -100,8 +100,12 @@ class Reception:
         device = self._devices.get(address)
         return device is not None and device.liveness.state is Operating.UP
 
-    def take(self, address: str, content: Message | Discard, raw: bytes, *, sign: Sign, is_record: bool) -> Parcel:
-        """One decoded message. raw: its bytes, kept only when they go to quarantine. Raises nothing."""
+    def take(
+        self, address: str, content: Message | Discard, raw: bytes, *, sign: Sign | None, is_record: bool
+    ) -> Parcel:
+        """One decoded message. raw: its bytes, kept only when they go to quarantine; sign: None when the box concluded
+        it by itself. Raises nothing.
+        """
         device = self._devices.get(address)
         if isinstance(content, Discard):
             self._count("discarded_total")
@@ -152,7 +156,9 @@ class Reception:
             waiting=waiting,
         )
 
-    def _signed(self, device: _Device, sign: Sign) -> Change | None:
+    def _signed(self, device: _Device, sign: Sign | None) -> Change | None:
+        if sign is None:
+            return None
         now_ns = self._parts.clock.mono_ns()
         return device.liveness.gone(now_ns) if sign is Sign.GONE else device.liveness.heard(now_ns)
 
