@@ -78,7 +78,7 @@ async def ask(
 @router.get("/commands")
 async def commands(  # noqa: PLR0917  query parameters are given by name
     campus: CampusOf,
-    _who: Annotated[Principal, require(*WATCHERS)],
+    who: Annotated[Principal, require(*WATCHERS)],
     device: Annotated[str, Query(max_length=128)] = "",
     group: Annotated[str, Query(max_length=32)] = "",
     state: Annotated[str, Query(pattern="^(|requested|taken|settled)$")] = "",
@@ -89,7 +89,7 @@ async def commands(  # noqa: PLR0917  query parameters are given by name
     before = POSITION_MAX if cursor is None else int(read_cursor(cursor, _CURSOR)[0])
     rows = await campus.commands.page(before=before, limit=limit, device=device, state=state, group_id=group)
     following = make_cursor(f"c{rows[-1]['position']}") if len(rows) == limit else None
-    return {"items": [_shown(row) for row in rows], "next": following}
+    return {"items": [_shown(row, people=who.sees_people) for row in rows], "next": following}
 
 
 @router.get("/commands/{command_id}")
@@ -98,7 +98,7 @@ async def command(command_id: str, campus: CampusOf, _who: Annotated[Principal, 
     row = await campus.commands.command(command_id)
     if row is None:
         raise Problem(404, "unknown_command", {"id": command_id[:64]})
-    return _shown(row)
+    return _shown(row, people=who.sees_people)
 
 
 async def _releases(campus: CampusOf, devices: list[str], name: str) -> bool:
@@ -106,15 +106,15 @@ async def _releases(campus: CampusOf, devices: list[str], name: str) -> bool:
     return any(campus.desk.is_release(profiles[device], name) for device in devices if device in profiles)
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
+def _shown(row: dict[str, Any], *, people: bool) -> dict[str, Any]:
     return {
         "id": row["command_id"],
         "group_id": row["group_id"],
         "device": row["device"],
         "name": row["name"],
         "arguments": json.loads(row["arguments"]),
-        "operator": row["operator"],
-        "reason": row["reason"],
+        "operator": row["operator"] if people else None,
+        "reason": row["reason"] if people else None,
         "asked": utc_text(row["asked_ns"]),
         "state": row["state"],
         "result": row["result"] or None,

@@ -355,3 +355,19 @@ async def test_a_rebuild_of_the_view_comes_out_the_same(box: Box) -> None:
         await box.rig.campus.commands.rebuild()
         assert (await client.get("/api/v1/commands")).json() == before
     assert NS_PER_S
+
+
+async def test_a_screen_on_a_wall_sees_what_is_asked_and_not_by_whom(box: Box) -> None:
+    box.beat()
+    command_id = (await ask(box)).json()["items"][0]["id"]
+    await box.read()
+    for role, seen in ((Role.GUARD, "visitor"), (Role.WALL, None), (Role.OPS, None)):
+        async with await box.rig.ask(role) as client:
+            one = (await client.get(f"/api/v1/commands/{command_id}")).json()
+            assert (one["name"], one["reason"]) == ("AccessDoor", seen)
+    for role, seen_in_ledger in ((Role.GUARD, True), (Role.OPS, False)):
+        async with await box.rig.ask(role) as client:
+            rows = (await client.get("/api/v1/events", params={"topic": "Command/Requested"})).json()["items"]
+            assert [("reason" in row["values"], "operator" in row["values"]) for row in rows] == [
+                (seen_in_ledger, seen_in_ledger)
+            ]
