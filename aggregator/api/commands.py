@@ -93,7 +93,7 @@ async def commands(  # noqa: PLR0917  query parameters are given by name
 
 
 @router.get("/commands/{command_id}")
-async def command(command_id: str, campus: CampusOf, _who: Annotated[Principal, require(*WATCHERS)]) -> dict[str, Any]:
+async def command(command_id: str, campus: CampusOf, who: Annotated[Principal, require(*WATCHERS)]) -> dict[str, Any]:
     """One command."""
     row = await campus.commands.command(command_id)
     if row is None:
