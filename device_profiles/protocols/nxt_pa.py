@@ -1,0 +1,57 @@
+"""NXT IP amplifiers: what their devices say, in the words of `edge_agent/codecs/nxt_pa.py`."""
+
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, Field
+
+from device_profiles.protocols import TEXT, WHOLE, FieldType, ProtocolModel, StrictModel
+
+
+class Address(StrictModel):
+    """device_id: the device's identity, as it stands in its topics and frames, for example NXT2204-000001."""
+
+    device_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+class Attributes(StrictModel):
+    """task: which part of a task a resource stands for."""
+
+    task: Literal["song", "zones", "volume"]
+
+
+def _key(address: BaseModel) -> str:
+    return Address.model_validate(address).device_id
+
+
+_STATUS: Final = FieldType(
+    frozenset({str}),
+    words=frozenset(
+        {"ok", "failed", "not_found", "running", "stopped", "argument", "forbidden", "disk_full", "song_exists"}
+        | {"busy", "no_disk", "exists", "unknown"}
+    ),
+)
+_FIELDS: Final[Mapping[str, FieldType]] = {
+    "status": _STATUS,
+    "task": TEXT,
+    "channel": WHOLE,
+    "status_code": WHOLE,
+    "key": FieldType(
+        frozenset({str}), words=frozenset({"paging", "quieter", "mute", "louder", "factory_reset", "unknown"})
+    ),
+}
+
+PROTOCOL: Final = ProtocolModel(
+    name="nxt-pa",
+    transports=frozenset({"mqtt"}),
+    messages={
+        "task_start": frozenset({"status", "task"}),
+        "task_stop": frozenset({"status", "task"}),
+        "speaker_status": frozenset({"channel", "status_code"}),
+        "key_press": frozenset({"key"}),
+    },
+    fields=_FIELDS,
+    address=Address,
+    address_key=_key,
+    attributes=Attributes,
+)

@@ -1,0 +1,227 @@
+"""NXT IP amplifiers: protobuf frames over MQTT, `channels/<tenant>/messages/…`.
+
+A frame is a PbMsg: an id, the bytes of the message it names, who says it (`source`) and to whom. Devices and platform
+speak on one tree of topics at QoS 0, so whoever listens to it hears the platform's own words too; a frame whose source
+is the platform's is not for us. The message types are made from the table below, so that no generated code is kept.
+
+    DEVICE_LOGIN         on or off line                                        a sign of life, or of its end
+    TASK_START, TASK_STOP replies   a status: 0 done, anything else why not    Broadcast/Started, Stopped, Failed
+    SPEAKER_CHANNEL_STATUS          the self-test of one output                Device/Alarm
+    KEY_PRESS            somebody at the amplifier's own keys                  Device/State/Notice
+
+Source: the open platform's own protocol file and handlers (PbMsg, Task, DeviceLogin); two of its frames are golden
+cases. The numbers of the fields inside the replies, the key press and the speaker status are not in it and were taken
+in the order in which they are named there: not confirmed on hardware.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+
+from edge_agent.codecs import Decoded, Sign, is_token
+from edge_agent.codecs.kinds.mqtt import Answer, Downlink, MqttCodec, MqttOrders
+from edge_agent.message import Discard, Message
+from edge_agent.orders import Order, Performed
+from wire.records import Scalar
+
+TOPIC_PREFIX: Final = "channels/school"
+PAYLOAD_BYTES_MAX: Final = 64 * 1024
+PLATFORM: Final = "campus-edge"
+TEXT_MAX: Final = 64
+
+TASK_START, TASK_START_REPLY, TASK_STOP, TASK_STOP_REPLY = 231, 232, 233, 234
+DEVICE_LOGIN, DEVICE_INFO_UPDATE, KEY_PRESS, SPEAKER_STATUS = 362, 363, 364, 408
+
+_F: Final = descriptor_pb2.FieldDescriptorProto
+# Message -> field -> number and type. Only what is read or written here; protobuf passes over the rest.
+TABLE: Final[Mapping[str, Mapping[str, tuple[int, int]]]] = {
+    "PbMsg": {
+        "id": (1, _F.TYPE_INT32),
+        "data": (2, _F.TYPE_BYTES),
+        "source": (3, _F.TYPE_BYTES),
+        "target": (4, _F.TYPE_BYTES),
+    },
+    "DeviceLogin": {"device_name": (1, _F.TYPE_BYTES), "login": (2, _F.TYPE_BOOL)},
+    "TaskReply": {"status": (1, _F.TYPE_INT32), "uuid": (2, _F.TYPE_BYTES)},
+    "KeyPress": {"key": (1, _F.TYPE_INT32)},
+    "SpeakerStatus": {"id": (1, _F.TYPE_INT32), "status": (2, _F.TYPE_INT32)},
+    "Task": {
+        "username": (1, _F.TYPE_STRING),
+        "name": (2, _F.TYPE_STRING),
+        "uuid": (3, _F.TYPE_STRING),
+        "priority": (4, _F.TYPE_INT32),
+        "songs": (6, _F.TYPE_STRING),
+        "out_channel": (9, _F.TYPE_STRING),
+        "task_type": (21, _F.TYPE_INT32),
+        "song_volume": (27, _F.TYPE_INT32),
+    },
+    "TaskStart": {"username": (1, _F.TYPE_STRING), "task": (2, _F.TYPE_BYTES)},
+    "TaskStop": {"username": (1, _F.TYPE_STRING), "uuid": (2, _F.TYPE_STRING)},
+}
+SONG: Final = 3
+# Bell, lesson and alarm are 1 to 3; what somebody at the office plays is an announcement.
+PRIORITY: Final = 2
+
+_STATUS: Final[Mapping[int, str]] = {
+    0: "ok",
+    -1: "failed",
+    -2: "not_found",
+    -3: "running",
+    -4: "stopped",
+    -5: "argument",
+    -6: "forbidden",
+    -7: "disk_full",
+    -8: "song_exists",
+    -9: "busy",
+    -10: "no_disk",
+    -11: "exists",
+}
+_KEYS: Final[Mapping[int, str]] = {0: "paging", 1: "quieter", 2: "mute", 3: "louder", 4: "factory_reset"}
+
+
+def _messages() -> dict[str, Any]:
+    file = descriptor_pb2.FileDescriptorProto(name="nxt_pa.proto", package="nxt_pa", syntax="proto3")
+    for message, fields in TABLE.items():
+        described = file.message_type.add(name=message)
+        for name, (number, kind) in fields.items():
+            repeated = (message, name) == ("Task", "songs")
+            label = _F.LABEL_REPEATED if repeated else _F.LABEL_OPTIONAL
+            described.field.add(name=name, number=number, type=kind, label=label)
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"nxt_pa.{name}")) for name in TABLE}
+
+
+MESSAGES: Final = _messages()
+
+
+class _Refused(Exception):
+    """Inside this module: these bytes make no sense, and why. Leaves as a Discard."""
+
+
+def subscriptions(prefix: str) -> Sequence[str]:
+    """Everything of the tenant."""
+    return (f"{prefix}/messages/#",)
+
+
+def decode(prefix: str, topic: str, payload: bytes) -> Sequence[Decoded]:
+    """One MQTT message; nothing when it is the platform's own. Never raises."""
+    if not topic.startswith(f"{prefix}/messages/"):
+        return (Decoded("", Discard("foreign_topic")),)
+    address = ""
+    try:
+        frame = _parsed("PbMsg", payload)
+        address = _token(frame.source)
+        return () if address == PLATFORM else (Decoded(address, _message(frame.id, frame.data, address)),)
+    except _Refused as refused:
+        return (Decoded(address, Discard(str(refused))),)
+
+
+def _message(number: int, data: bytes, address: str) -> Message:
+    if not address:
+        raise _Refused("no_device")
+    match number:
+        case 362:
+            login = _parsed("DeviceLogin", data)
+            name = _token(login.device_name)
+            if name and name != address:
+                raise _Refused("other_device")
+            return Message(kind="online" if login.login else "offline")
+        case 232 | 234:
+            reply = _parsed("TaskReply", data)
+            fields: dict[str, Scalar] = {"status": _STATUS.get(reply.status, "unknown"), "task": _token(reply.uuid)}
+            return Message(kind="task_start" if number == TASK_START_REPLY else "task_stop", fields=_present(fields))
+        case 408:
+            speaker = _parsed("SpeakerStatus", data)
+            return Message(kind="speaker_status", fields={"channel": speaker.id, "status_code": speaker.status})
+        case 364:
+            key = _parsed("KeyPress", data).key
+            return Message(kind="key_press", fields={"key": _KEYS.get(key, "unknown")})
+        case _:
+            # The protocol has some two hundred messages; the others show that the device is there.
+            return Message(kind="other")
+
+
+def _parsed(name: str, data: bytes) -> Any:  # noqa: ANN401  made at run time
+    if len(data) > PAYLOAD_BYTES_MAX:
+        raise _Refused("too_large")
+    message = MESSAGES[name]()
+    try:
+        message.ParseFromString(data)
+    except (DecodeError, RecursionError):
+        raise _Refused("not_protobuf") from None
+    return message
+
+
+def _token(raw: bytes) -> str:
+    text = raw[: TEXT_MAX + 1].decode("ascii", errors="replace")
+    return text if is_token(text) else ""
+
+
+def _present(fields: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    return {name: value for name, value in fields.items() if value != ""}
+
+
+# --- orders -------------------------------------------------------------------------------------------
+
+
+def frame(number: int, body: Any, address: str) -> bytes:  # noqa: ANN401  made at run time
+    """A frame of the platform to one device."""
+    made = MESSAGES["PbMsg"](
+        id=number, data=body.SerializeToString(), source=PLATFORM.encode(), target=address.encode()
+    )
+    data: bytes = made.SerializeToString()
+    return data
+
+
+def request(prefix: str, address: str, order: Order) -> Downlink | None:
+    """Play a song in zones, or stop what was started under the same name."""
+    values = {step.resource: step.value for step in order.operations}
+    match order.name:
+        case "Play":
+            body = MESSAGES["Task"](
+                username=PLATFORM,
+                name=str(values["song"])[:TEXT_MAX],
+                uuid=_uuid(address, str(values["zones"])),
+                priority=PRIORITY,
+                songs=[str(values["song"])],
+                out_channel=str(values["zones"]),
+                task_type=SONG,
+                song_volume=int(values["volume"] or 0),
+            )
+            start = MESSAGES["TaskStart"](username=PLATFORM, task=body.SerializeToString())
+            return Downlink(f"{prefix}/messages/{address}", frame(TASK_START, start, address))
+        case "Stop":
+            stop = MESSAGES["TaskStop"](username=PLATFORM, uuid=_uuid(address, str(values["zones"])))
+            return Downlink(f"{prefix}/messages/{address}", frame(TASK_STOP, stop, address))
+        case _:
+            return None
+
+
+def _uuid(address: str, zones: str) -> str:
+    """What is played in the same zones of one device is one task: starting it again is the same, stopping finds it."""
+    return f"{address}-{zones.replace(',', '-')}"[:TEXT_MAX]
+
+
+def answer(message: Message) -> Answer | None:
+    """The reply to a start or a stop; it names no request, so it is the answer to the last one."""
+    if message.kind not in {"task_start", "task_stop"}:
+        return None
+    status = str(message.fields["status"])
+    return Answer("", Performed("succeeded") if status == "ok" else Performed("rejected", status))
+
+
+SPEC: Final = MqttCodec(
+    protocol="nxt-pa",
+    topic_prefix=TOPIC_PREFIX,
+    payload_bytes_max=PAYLOAD_BYTES_MAX,
+    subscriptions=subscriptions,
+    decode=decode,
+    acknowledgements=lambda _prefix, _address, _message: (),
+    records=frozenset({"task_start", "task_stop", "speaker_status", "key_press"}),
+    signs={"offline": Sign.GONE},
+    harmless_keys=frozenset(),
+    orders=MqttOrders(request=request, answer=answer),
+)
