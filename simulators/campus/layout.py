@@ -235,7 +235,7 @@ def _channel(layout: Layout, prefix: str, slots: Sequence[TerminalSlot], login: 
     return {
         "name": "terminals",
         "protocol": "facesluice",
-        "transport": {"kind": "mqtt", **login, "port": layout.ports.uplink, "topic_prefix": prefix, "version": 5},
+        "transport": {"kind": "mqtt", **login, **_towards_devices(layout), "topic_prefix": prefix},
         "devices": [
             {
                 "name": slot.name,
@@ -252,8 +252,15 @@ def _channel(layout: Layout, prefix: str, slots: Sequence[TerminalSlot], login: 
 def _station_channel(layout: Layout, channel: Mapping[str, Any], login: Mapping[str, Any]) -> dict[str, Any]:
     transport = dict(channel["transport"])
     if transport["kind"] == "mqtt":
-        transport |= {**login, "port": layout.ports.uplink, "version": 5}
+        transport |= {**login, **_towards_devices(layout)}
     return {**channel, "transport": transport}
+
+
+def _towards_devices(layout: Layout) -> dict[str, Any]:
+    """With iotcore the properties of MQTT 5 reach devices that speak 3.1.1, which then understand nothing any more."""
+    if layout.flavour is Flavour.IOTCORE:
+        return {"port": layout.ports.devices, "version": 4}
+    return {"port": layout.ports.uplink, "version": 5}
 
 
 def _by_prefix(slots: Sequence[TerminalSlot]) -> dict[str, list[TerminalSlot]]:
