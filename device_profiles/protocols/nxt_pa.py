@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, Field
 
-from device_profiles.protocols import TEXT, WHOLE, FieldType, ProtocolModel, StrictModel
+from device_profiles.protocols import TEXT, TRUTH, WHOLE, FieldType, ProtocolModel, StrictModel
 
 
 class Address(StrictModel):
@@ -35,7 +35,7 @@ _FIELDS: Final[Mapping[str, FieldType]] = {
     "status": _STATUS,
     "task": TEXT,
     "channel": WHOLE,
-    "status_code": WHOLE,
+    "passed": TRUTH,
     "key": FieldType(
         frozenset({str}), words=frozenset({"paging", "quieter", "mute", "louder", "factory_reset", "unknown"})
     ),
@@ -47,7 +47,7 @@ PROTOCOL: Final = ProtocolModel(
     messages={
         "task_start": frozenset({"status", "task"}),
         "task_stop": frozenset({"status", "task"}),
-        "speaker_status": frozenset({"channel", "status_code"}),
+        "speaker_status": frozenset({"channel", "passed"}),
         "key_press": frozenset({"key"}),
     },
     fields=_FIELDS,

@@ -6,16 +6,18 @@ is the platform's is not for us. The message types are made from the table below
 
     DEVICE_LOGIN         on or off line                                        a sign of life, or of its end
     TASK_START, TASK_STOP replies   a status: 0 done, anything else why not    Broadcast/Started, Stopped, Failed
-    SPEAKER_CHANNEL_STATUS          the self-test of one output                Device/Alarm
+    SPEAKER_CHANNEL_STATUS          the self-test of one output                Broadcast/State, Device/Alarm
     KEY_PRESS            somebody at the amplifier's own keys                  Device/State/Notice
 
-Source: the open platform's own protocol file and handlers (PbMsg, Task, DeviceLogin); two of its frames are golden
-cases. The numbers of the fields inside the replies, the key press and the speaker status are not in it and were taken
-in the order in which they are named there: not confirmed on hardware.
+A frame of ours names the order that it is for in its `source`, as the open platform's name their session there
+(`web_1`); a reply that says in its `target` whom it answers is then the answer to that order. One that does not is the
+answer to the last one: what a device writes there is not in the platform's handlers.
+
+Source: the open platform's own protocol file and handlers; two of its frames are golden cases.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
@@ -29,10 +31,11 @@ from wire.records import Scalar
 TOPIC_PREFIX: Final = "channels/school"
 PAYLOAD_BYTES_MAX: Final = 64 * 1024
 PLATFORM: Final = "campus-edge"
+_ORDER: Final = f"{PLATFORM}_"
 TEXT_MAX: Final = 64
 
 TASK_START, TASK_START_REPLY, TASK_STOP, TASK_STOP_REPLY = 231, 232, 233, 234
-DEVICE_LOGIN, DEVICE_INFO_UPDATE, KEY_PRESS, SPEAKER_STATUS = 362, 363, 364, 408
+DEVICE_LOGIN, DEVICE_INFO_UPDATE, KEY_PRESS, SPEAKER_STATUS = 362, 363, 364, 410
 
 _F: Final = descriptor_pb2.FieldDescriptorProto
 # Message -> field -> number and type. Only what is read or written here; protobuf passes over the rest.
@@ -45,8 +48,8 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[int, int]]]] = {
     },
     "DeviceLogin": {"device_name": (1, _F.TYPE_BYTES), "login": (2, _F.TYPE_BOOL)},
     "TaskReply": {"status": (1, _F.TYPE_INT32), "uuid": (2, _F.TYPE_BYTES)},
-    "KeyPress": {"key": (1, _F.TYPE_INT32)},
-    "SpeakerStatus": {"id": (1, _F.TYPE_INT32), "status": (2, _F.TYPE_INT32)},
+    "KeyPress": {"key": (1, _F.TYPE_INT32), "pressed": (2, _F.TYPE_BOOL)},
+    "SpeakerStatus": {"id": (1, _F.TYPE_UINT32), "status": (2, _F.TYPE_BOOL)},
     "Task": {
         "username": (1, _F.TYPE_STRING),
         "name": (2, _F.TYPE_STRING),
@@ -86,15 +89,19 @@ def _messages() -> dict[str, Any]:
     for message, fields in TABLE.items():
         described = file.message_type.add(name=message)
         for name, (number, kind) in fields.items():
-            repeated = (message, name) == ("Task", "songs")
-            label = _F.LABEL_REPEATED if repeated else _F.LABEL_OPTIONAL
-            described.field.add(name=name, number=number, type=kind, label=label)
+            described.field.add(name=name, number=number, type=kind, label=_F.LABEL_OPTIONAL)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"nxt_pa.{name}")) for name in TABLE}
 
 
 MESSAGES: Final = _messages()
+
+
+class AnswerTo(NamedTuple):
+    """Reply token: the order that a device answers."""
+
+    request_id: str
 
 
 class _Refused(Exception):
@@ -114,15 +121,18 @@ def decode(prefix: str, topic: str, payload: bytes) -> Sequence[Decoded]:
     try:
         frame = _parsed("PbMsg", payload)
         address = _token(frame.source)
-        return () if address == PLATFORM else (Decoded(address, _message(frame.id, frame.data, address)),)
+        if address.startswith(_ORDER):
+            return ()
+        return (Decoded(address, _message(frame, address)),)
     except _Refused as refused:
         return (Decoded(address, Discard(str(refused))),)
 
 
-def _message(number: int, data: bytes, address: str) -> Message:
+def _message(frame: Any, address: str) -> Message:  # noqa: ANN401  made at run time
     if not address:
         raise _Refused("no_device")
-    match number:
+    data: bytes = frame.data
+    match frame.id:
         case 362:
             login = _parsed("DeviceLogin", data)
             name = _token(login.device_name)
@@ -132,13 +142,16 @@ def _message(number: int, data: bytes, address: str) -> Message:
         case 232 | 234:
             reply = _parsed("TaskReply", data)
             fields: dict[str, Scalar] = {"status": _STATUS.get(reply.status, "unknown"), "task": _token(reply.uuid)}
-            return Message(kind="task_start" if number == TASK_START_REPLY else "task_stop", fields=_present(fields))
-        case 408:
+            kind = "task_start" if frame.id == TASK_START_REPLY else "task_stop"
+            return Message(kind=kind, fields=_present(fields), reply=_answer_to(_token(frame.target)))
+        case 410:
             speaker = _parsed("SpeakerStatus", data)
-            return Message(kind="speaker_status", fields={"channel": speaker.id, "status_code": speaker.status})
+            return Message(kind="speaker_status", fields={"channel": speaker.id, "passed": speaker.status})
         case 364:
-            key = _parsed("KeyPress", data).key
-            return Message(kind="key_press", fields={"key": _KEYS.get(key, "unknown")})
+            press = _parsed("KeyPress", data)
+            if not press.pressed:
+                return Message(kind="other")
+            return Message(kind="key_press", fields={"key": _KEYS.get(press.key, "unknown")})
         case _:
             # The protocol has some two hundred messages; the others show that the device is there.
             return Message(kind="other")
@@ -160,6 +173,10 @@ def _token(raw: bytes) -> str:
     return text if is_token(text) else ""
 
 
+def _answer_to(target: str) -> AnswerTo | None:
+    return AnswerTo(target.removeprefix(_ORDER)) if target.startswith(_ORDER) else None
+
+
 def _present(fields: Mapping[str, Scalar]) -> dict[str, Scalar]:
     return {name: value for name, value in fields.items() if value != ""}
 
@@ -167,12 +184,12 @@ def _present(fields: Mapping[str, Scalar]) -> dict[str, Scalar]:
 # --- orders -------------------------------------------------------------------------------------------
 
 
-def frame(number: int, body: Any, address: str) -> bytes:  # noqa: ANN401  made at run time
+def frame(number: int, body: Any, address: str, request_id: str) -> bytes:  # noqa: ANN401  made at run time
     """A frame of the platform to one device."""
-    made = MESSAGES["PbMsg"](
-        id=number, data=body.SerializeToString(), source=PLATFORM.encode(), target=address.encode()
-    )
-    data: bytes = made.SerializeToString()
+    source, target = f"{_ORDER}{request_id}".encode(), address.encode()
+    data: bytes = MESSAGES["PbMsg"](
+        id=number, data=body.SerializeToString(), source=source, target=target
+    ).SerializeToString()
     return data
 
 
@@ -186,16 +203,16 @@ def request(prefix: str, address: str, order: Order) -> Downlink | None:
                 name=str(values["song"])[:TEXT_MAX],
                 uuid=_uuid(address, str(values["zones"])),
                 priority=PRIORITY,
-                songs=[str(values["song"])],
+                songs=str(values["song"]),
                 out_channel=str(values["zones"]),
                 task_type=SONG,
                 song_volume=int(values["volume"] or 0),
             )
             start = MESSAGES["TaskStart"](username=PLATFORM, task=body.SerializeToString())
-            return Downlink(f"{prefix}/messages/{address}", frame(TASK_START, start, address))
+            return Downlink(f"{prefix}/messages/{address}", frame(TASK_START, start, address, order.request_id))
         case "Stop":
             stop = MESSAGES["TaskStop"](username=PLATFORM, uuid=_uuid(address, str(values["zones"])))
-            return Downlink(f"{prefix}/messages/{address}", frame(TASK_STOP, stop, address))
+            return Downlink(f"{prefix}/messages/{address}", frame(TASK_STOP, stop, address, order.request_id))
         case _:
             return None
 
@@ -205,12 +222,18 @@ def _uuid(address: str, zones: str) -> str:
     return f"{address}-{zones.replace(',', '-')}"[:TEXT_MAX]
 
 
+# What is not running any more has been stopped, whoever did it.
+_STOPPED: Final = frozenset({"ok", "stopped", "not_found"})
+
+
 def answer(message: Message) -> Answer | None:
-    """The reply to a start or a stop; it names no request, so it is the answer to the last one."""
+    """The reply to a start or a stop. A start that finds the task running is refused: it may be another song."""
     if message.kind not in {"task_start", "task_stop"}:
         return None
     status = str(message.fields["status"])
-    return Answer("", Performed("succeeded") if status == "ok" else Performed("rejected", status))
+    done = status == "ok" if message.kind == "task_start" else status in _STOPPED
+    request_id = message.reply.request_id if isinstance(message.reply, AnswerTo) else ""
+    return Answer(request_id, Performed("succeeded") if done else Performed("rejected", status))
 
 
 SPEC: Final = MqttCodec(
