@@ -127,6 +127,17 @@ class Repetition(StrictModel):
     gap_ms: Annotated[int, Field(ge=50, le=60_000)]
 
 
+class DoorRule(StrictModel):
+    """The box watches this device's door: opened without a release it is forced, open for too long it is held open.
+
+    release_s: how long after a command, the exit button or an access that was granted the door may be opened.
+    held_open_s: how long it may then stay open, unless the campus has set another limit.
+    """
+
+    release_s: Annotated[int, Field(ge=1, le=300)] = 10
+    held_open_s: Annotated[int, Field(ge=5, le=3600)] = 30
+
+
 class ResourceProperties(StrictModel):
     """Type, unit and range of a device resource. value = raw * scale + offset; units: UCUM."""
 
@@ -236,7 +247,8 @@ class DeviceProfile(StrictModel):
     description_zh: Line | None = None
     products: Annotated[tuple[Product, ...], Field(min_length=1, strict=False)]
     device_class: Annotated[DeviceClass, Field(strict=False)]
-    systems: Annotated[tuple[Annotated[System, Field(strict=False)], ...], Field(min_length=1, strict=False)]
+    # Sensors and meters belong to none of the seven.
+    systems: Annotated[tuple[Annotated[System, Field(strict=False)], ...], Field(strict=False)]
     protocol: Line
     contract: Annotated[Contract, Field(strict=False)]
     source: Annotated[str, Field(min_length=1, max_length=400)]
@@ -244,6 +256,7 @@ class DeviceProfile(StrictModel):
     liveness: LivenessRule
     card: CardRule | None = None
     repetition: Repetition | None = None
+    door: DoorRule | None = None
     device_resources: Many[DeviceResource] = ()
     device_commands: Many[DeviceCommand] = ()
     event_mappings: Many[EventMapping] = ()

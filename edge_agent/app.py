@@ -26,6 +26,8 @@ from edge_agent.draft import NO_ID, NO_STAMP, Draft
 from edge_agent.health import Health, new_counters
 from edge_agent.intake import Intake
 from edge_agent.keys import IdentityKey, verifies
+from edge_agent.local.door import DoorKeeper
+from edge_agent.orders import Order, Performed
 from edge_agent.outbox import Outbox, open_outbox
 from edge_agent.settings import Device, EdgeSettings, Loaded, Secrets, read_secrets
 from edge_agent.supervise import RefusedError, Supervisor
@@ -43,6 +45,7 @@ log = logging.getLogger(__name__)
 
 MAINTAIN_S: Final = 5.0
 CLOCK_WATCH_S: Final = 5.0
+DOORS_S: Final = 1.0
 GOODBYE_S: Final = 2.0
 DOCUMENTS_FOLDER: Final = "documents"
 
@@ -116,6 +119,7 @@ class _Box:
         campus_public = secrets.campus_public_key
         self._uplink_up: Callable[[], None] = lambda: None
         self._tuning = Tuning(schema=1, devices={})
+        self._doors = DoorKeeper(clock, self._tuning_of)
         self._channels = self._make_channels()
         names = [device.name for bound in devices.values() for device in bound]
         self._cabinet = Cabinet(
@@ -167,6 +171,7 @@ class _Box:
             spine = [group.create_task(self._intake.run(), name="intake")]
             spine += [group.create_task(self._maintain()), group.create_task(self._watch_clock())]
             spine.append(group.create_task(self._watchdog.run(), name="watchdog"))
+            spine.append(group.create_task(self._watch_doors(), name="doors"))
             await self._intake.accept(drafts)
             desk = group.create_task(self._desk.run(await self._outbox.interrupted()), name="commands")
             log.info("box started", extra={"edge": self._settings.edge, "channels": len(self._settings.channels)})
@@ -192,6 +197,7 @@ class _Box:
             pseudonymiser=Pseudonymiser(self._secrets.campus_key),
             clock=self._clock,
             counters=self._counters,
+            decide=self._doors.decide,
             tuning=self._tuning_of,
         )
         return {
@@ -203,8 +209,17 @@ class _Box:
         """Every device by its id on the campus, as far as it can be commanded."""
         for name, channel in self._channels.items():
             for device in self._devices[name]:
-                target = Target(device.address_key, device.profile, channel.perform)
-                yield f"{self._settings.edge}/{device.name}", target
+                device_id = f"{self._settings.edge}/{device.name}"
+                yield device_id, Target(device.address_key, device.profile, self._watched(device_id, channel))
+
+    def _watched(self, device: str, channel: Channel) -> Callable[[Order], Awaitable[Performed]]:
+        """The doors must know of a release before its door can be open."""
+
+        async def perform(order: Order) -> Performed:
+            self._doors.opening(device, order.name)
+            return await channel.perform(order)
+
+        return perform
 
     async def _commanded(self, leaf: Down, frame: bytes) -> None:
         if leaf is Down.COMMAND:
@@ -263,6 +278,12 @@ class _Box:
                 mark = ClockMark(id=NO_ID, stamp=NO_STAMP, device=self._settings.edge, step_ms=step_ms)
                 await self._intake.accept([Draft(mark)])
             await asyncio.sleep(CLOCK_WATCH_S)
+
+    async def _watch_doors(self) -> None:
+        while True:
+            if drafts := self._doors.overdue():
+                await self._intake.accept(drafts)
+            await asyncio.sleep(DOORS_S)
 
     async def _say_goodbye(self) -> None:
         with contextlib.suppress(TimeoutError):

@@ -32,6 +32,9 @@ COUNTERS: Final = (
     "commands_forged_total",  # command frames that our campus has not signed
     "commands_dropped_total",  # under a lease that is void or told as settled; the campus ends them
     "outcomes_total",  # ends of commands written
+    "polls_total",  # requests to devices that are asked
+    "polls_unanswered_total",  # of them, without an answer in time
+    "polls_overrun_total",  # turns of a device that were left out because its line was busy
     "device_errors_total",  # exceptions in our own code while handling one device
 )
 

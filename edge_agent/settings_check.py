@@ -140,6 +140,7 @@ def _check_channel(source: Source, loc: Loc, catalogue: Catalogue) -> Iterator[F
             yield from _check_zone(source, (*inner, "zone"))
             if spoken is not None:
                 yield from _check_address(source, (*inner, "address"), spoken, addresses)
+                yield from _check_named(source, inner, device, spoken, catalogue)
 
 
 def _check_profile(
@@ -172,6 +173,23 @@ def _check_address(source: Source, loc: Loc, spoken: ProtocolModel, seen: dict[s
         line, _ = source.where(seen[key])
         yield source.finding(loc, "duplicate_address", params={"line": line})
     seen.setdefault(key, loc)
+
+
+def _check_named(
+    source: Source, loc: Loc, device: dict[str, object], spoken: ProtocolModel, catalogue: Catalogue
+) -> Iterator[Finding]:
+    """Resources that an address names are the profile's."""
+    profile = catalogue.profiles.get(str(device.get("profile")))
+    address = device.get("address")
+    if profile is None or not isinstance(address, dict):
+        return
+    known = [resource.name for resource in profile.device_resources]
+    for key in spoken.names_resources:
+        named = address.get(key)
+        for index, name in enumerate(named if isinstance(named, list) else ()):
+            if isinstance(name, str) and name not in known:
+                params = {"name": name, "nearest": nearest(name, known)}
+                yield source.finding((*loc, "address", key, index), "unknown_resource", params=params)
 
 
 def _check_unique(source: Source, locs: list[Loc]) -> Iterator[Finding]:

@@ -74,7 +74,8 @@ class ProtocolModel:
     transports: kinds of channel that can carry it. messages: kinds of message its devices send, each with the fields
     that a mapping may use. fields: what each of these can hold; a field means the same in every message. address: the
     model of a device's own address in settings; address_key: the text by which the codec knows the device. attributes:
-    the model of a device resource's attributes.
+    the model of a device resource's attributes. names_resources: fields of the address that list resources of the
+    device's profile.
     """
 
     name: str
@@ -84,6 +85,7 @@ class ProtocolModel:
     address: type[BaseModel]
     address_key: Callable[[BaseModel], str]
     attributes: type[BaseModel] = field(default=NoAttributes)
+    names_resources: tuple[str, ...] = ()
 
 
 @cache

@@ -145,10 +145,17 @@ class Player:
 
     def _events(self, decoded: Decoded) -> Iterator[dict[str, Any]]:
         content = decoded.content
-        if not isinstance(content, Message) or content.kind not in self._spec.records:
+        if not isinstance(content, Message):
+            return
+        is_record = content.kind in self._spec.records
+        # A value that was asked for means something only where the profile says so.
+        asked_for = {resource.name for resource in self._profile.device_resources}
+        if not is_record and content.kind not in asked_for:
             return
         result = translate(self._profile, DeviceInfo(DEVICE, self._zone), content, self._pseudonymiser)
         if isinstance(result, Unmapped):
+            if not is_record:
+                return
             yield {"unmapped": result.kind}
             return
         for draft in result:

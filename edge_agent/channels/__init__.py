@@ -27,7 +27,13 @@ def make_channel(
 ) -> Channel:
     """The channel that one entry of the settings asks for. Opens nothing. Raises LookupError for an unfit protocol."""
     bound = [
-        BoundDevice(device.address_key, DeviceInfo(f"{parts.edge}/{device.name}", device.zone), device.profile)
+        BoundDevice(
+            device.address_key,
+            DeviceInfo(f"{parts.edge}/{device.name}", device.zone),
+            device.profile,
+            device.settings.address,
+            device.settings.place,
+        )
         for device in devices
     ]
     kind = import_module(f"{__name__}.{settings.transport.channel}")

@@ -1,7 +1,7 @@
 """What every channel is given, and what every channel offers."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from device_profiles.model import DeviceProfile
@@ -31,11 +31,15 @@ class Quarantine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BoundDevice:
-    """A device of the settings with its profile. address: its own id in its protocol."""
+    """A device of the settings with its profile. address: its own id in its protocol. given: its address as it stands
+    in the settings, for protocols in which it says more than an id. place: as in the settings.
+    """
 
     address: str
     info: DeviceInfo
     profile: DeviceProfile
+    given: Mapping[str, object] = field(default_factory=dict)
+    place: str = ""
 
 
 Decide = Callable[[BoundDevice, Message, tuple[Draft, ...]], tuple[Draft, ...]]

@@ -32,7 +32,7 @@ from edge_agent.outbox import Fate
 from edge_agent.translate import Unmapped, translate
 from wire.clock import Stamp
 from wire.errors import Malformed, UnknownTopic
-from wire.records import Event, Scalar
+from wire.records import Event, Reading, Scalar, Value
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +128,32 @@ class Reception:
             keep = self._keep(device, "device_error", raw)
             return Parcel(device=device, change=change, keep=keep, told=False)
         return Parcel(device=device, change=change, drafts=drafts)
+
+    def polled(self, address: str, messages: Sequence[Message], measured: Sequence[Value], *, alive: bool) -> Parcel:
+        """What asking a device brought: values that changed, as messages named after their resource, and measured ones.
+
+        A value to which the profile gives no meaning as an event is none. alive: it answered. Raises nothing.
+        """
+        device = self._devices[address]
+        change = self._signed(device, Sign.ALIVE if alive else None)
+        drafts: list[Draft] = []
+        for message in messages:
+            drafts += self._meant(device, message)
+        if measured:
+            drafts.append(
+                Draft(Reading(id=NO_ID, stamp=NO_STAMP, device=device.bound.info.id, readings=tuple(measured)))
+            )
+        return Parcel(device=device, change=change, drafts=tuple(drafts))
+
+    def _meant(self, device: _Device, message: Message) -> tuple[Draft, ...]:
+        try:
+            translated = translate(device.bound.profile, device.bound.info, message, self._parts.pseudonymiser)
+            if isinstance(translated, Unmapped):
+                return ()
+            return self._parts.decide(device.bound, message, translated)
+        except Exception as error:  # noqa: BLE001  one value must not stop its neighbours
+            self._bugs.tell(error, device=device.bound.info.id)
+            return ()
 
     def silent(self) -> list[Parcel]:
         """Changes that time alone has made. To be called every few seconds, connected or not."""

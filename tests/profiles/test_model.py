@@ -48,7 +48,7 @@ def test_a_profile_with_everything_is_read(tmp_path: Path) -> None:
         ("protocol: facesluice", "protocol: facesluise", "unknown_protocol", "facesluise", "facesluice"),
         ("contract: acked", "contract: akked", "not_one_of", "akked", "acked"),
         ("systems: [access]", "systems: [acess]", "not_one_of", "acess", "access"),
-        ("systems: [access]", "systems: []", "too_few", "[]", None),
+        ("products: [{manufacturer: Acme, model: AC-4}]", "products: []", "too_few", "[]", None),
         ("Device/Alarm", "Device/Alram", "unknown_topic", "Device/Alram", "Device/Alarm"),
         ("source: alarm_push", "source: alarm_posh", "unknown_source", "alarm_posh", "alarm_push"),
         ("values: [alarm_type]", "values: [alarm_typ]", "unknown_field", "alarm_typ]", "alarm_type"),
@@ -124,6 +124,8 @@ def codes() -> set[str]:
                 case ast.Call(func=ast.Attribute(attr="finding" | "_find") | ast.Name("_broken"), args=arguments):
                     texts = [one.value for one in arguments if isinstance(one, ast.Constant)]
                     found |= {text for text in texts if isinstance(text, str)}
+                case ast.Call(func=ast.Name("PydanticCustomError"), args=[ast.Constant(value=str(text)), *_]):
+                    found.add(text.removeprefix("finding."))
     return found
 
 

@@ -1,0 +1,405 @@
+"""The Modbus channel: one line or TCP connection, many units, each asked in its own rhythm.
+
+    rota: who is due -> plan: requests -> link: one at a time -> decode -> told: what is news -> mailbox -> commit
+
+One task owns the line. Before each request it looks whether somebody wants something done; an order waits for one
+request at most. What the answers bring waits in a mailbox while the disk is busy; with MAILBOX_MAX turns waiting nobody
+is asked, and the turns that pass are counted as overrun. A value whose unit stopped answering is told once as stale.
+
+A point that its unit refuses by itself is left out and tried again every REFUSED_AGAIN_S; its neighbours are read
+without it. A unit that is silent is left to `polling`; a line that is gone ends `run`.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from device_profiles.model import AutoEvent, DeviceProfile
+from edge_agent.channels.base import BoundDevice, Channel, ChannelHealth, ChannelParts
+from edge_agent.channels.bugs import Bugs
+from edge_agent.channels.modbus_link import Dial, Link, NoAnswer, Refused, dialler
+from edge_agent.channels.polling import Rota, Unit
+from edge_agent.channels.reception import Parcel, Reception
+from edge_agent.channels.told import Rule, Told
+from edge_agent.codecs import codec
+from edge_agent.codecs.kinds.modbus import ModbusCodec, Point
+from edge_agent.codecs.poll_plan import Request, plan, split
+from edge_agent.orders import UNREACHABLE, Order, Performed
+from edge_agent.settings import ChannelSettings
+from edge_agent.transports.modbus_rtu import ModbusRtuTransport
+from edge_agent.transports.modbus_tcp import ModbusTcpTransport
+from edge_agent.wakeup import Signal
+from wire.clock import NS_PER_MS, NS_PER_S, Stamp
+from wire.records import Scalar, Value
+
+log = logging.getLogger(__name__)
+
+MAILBOX_MAX: Final = 256
+TOGETHER: Final = 64
+TICK_S: Final = 1.0
+REFUSED_AGAIN_S: Final = 600
+ORDERS_MAX: Final = 32
+OVERRUN_OVER_S: Final = 60
+
+# Illegal function, address, value: the request itself is what the unit does not like.
+_NEVER: Final = frozenset({1, 2, 3})
+_REASONS: Final = {1: "illegal_function", 2: "illegal_address", 3: "illegal_value", 4: "device_failure", 6: "busy"}
+# A value is old when three turns in a row did not bring it, or when its device counts as gone, whatever is later.
+_TURNS_MISSED: Final = 3
+
+
+@dataclass(slots=True)
+class _Station:
+    """One unit and what is remembered of it."""
+
+    bound: BoundDevice
+    number: int
+    points: dict[str, Point]
+    told: Told
+    unit: Unit = field(default_factory=Unit)
+
+
+@dataclass(slots=True)
+class _Job:
+    """What is read of one unit in one rhythm. refused: points that are left out, and until when."""
+
+    station: _Station
+    interval_ns: int
+    names: tuple[str, ...]
+    requests: list[Request] = field(default_factory=list)
+    refused: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    station: _Station
+    parcel: Parcel
+    received: Stamp
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    order: Order
+    answer: "asyncio.Future[Performed]"
+
+
+class ModbusChannel:
+    """Implements edge_agent.channels.Channel."""
+
+    def __init__(
+        self,
+        name: str,
+        codec: ModbusCodec,
+        devices: Sequence[BoundDevice],
+        parts: ChannelParts,
+        dial: Dial,
+        *,
+        gap_max: int,
+        tick_s: float = TICK_S,
+    ) -> None:
+        self.name = name
+        self._codec = codec
+        self._parts = parts
+        self._dial = dial
+        self._gap_max = gap_max
+        self._tick_s = tick_s
+        self._reception = Reception(name, devices, parts, Bugs(name, parts.counters), codec.harmless_keys)
+        self._stations = {bound.address: self._station(bound) for bound in devices}
+        self._jobs = [job for station in self._stations.values() for job in _jobs(station)]
+        self._link: Link | None = None
+        self._orders: deque[_Asked] = deque()
+        self._wanted = Signal()
+        self._mailbox: deque[_Letter] = deque()
+        self._in_flight = 0
+        self._posted = Signal()
+        self._room = Signal()
+        self._overrun_ns: int | None = None
+
+    async def run(self, up: Callable[[], None]) -> None:
+        """One opening of the line, until it ends. Raises OSError."""
+        await self._report_age()
+        link = await self._dial()
+        self._link = link
+        up()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._serve(link))
+                group.create_task(self._commit())
+                group.create_task(self._watch())
+        except ExceptionGroup as ended:
+            raise _first(ended) from None
+        finally:
+            self._link = None
+            while self._orders:
+                _end(self._orders.popleft(), UNREACHABLE)
+            link.close()
+
+    async def perform(self, order: Order) -> Performed:
+        """See Channel."""
+        if len(self._orders) >= ORDERS_MAX:
+            return Performed("rejected", "busy")
+        if self._link is None or self._stations[order.address].unit.silent:
+            return UNREACHABLE
+        asked = _Asked(order, asyncio.get_running_loop().create_future())
+        self._orders.append(asked)
+        self._wanted.tell()
+        try:
+            return await asked.answer
+        finally:
+            if asked in self._orders:
+                self._orders.remove(asked)
+
+    def health(self) -> ChannelHealth:
+        """See Channel."""
+        return self._reception.health(connected=self._link is not None, waiting=len(self._mailbox) + self._in_flight)
+
+    # --- the line -------------------------------------------------------------------------------------
+
+    async def _serve(self, link: Link) -> None:
+        rota = Rota.starting(range(len(self._jobs)), self._now_ns())
+        while True:
+            await self._obey(link)
+            while len(self._mailbox) >= MAILBOX_MAX:
+                await self._room.wait()
+            left_ns = rota.due_ns() - self._now_ns() if self._jobs else NS_PER_S
+            if left_ns > 0 or not self._jobs:
+                await self._wanted.wait(left_ns / NS_PER_S)
+                continue
+            turn = rota.take()
+            job = self._jobs[turn.job]
+            if job.station.unit.may_be_asked(self._now_ns()):
+                await self._poll(link, job)
+            left_out = rota.put_back(turn, self._interval_ns(job), self._now_ns())
+            if not job.station.unit.silent:
+                self._overrun(left_out)
+
+    async def _poll(self, link: Link, job: _Job) -> None:
+        """One turn: every request, in pieces where the unit refuses one; what came is posted."""
+        values: list[Value] = []
+        answered = False
+        waiting = deque(self._requests(job))
+        while waiting:
+            request = waiting.popleft()
+            began_ns = self._now_ns()
+            self._count("polls_total")
+            try:
+                words = await link.read(job.station.number, request.table, request.address, request.count)
+            except Refused as refused:
+                answered = True
+                waiting.extendleft(reversed(self._refused(job, request, refused.code)))
+            except NoAnswer:
+                self._count("polls_unanswered_total")
+                await link.quiet()
+                self._missed(job.station, self._now_ns() - began_ns)
+                break
+            else:
+                answered = True
+                values += [point.decode(request.words(point, words)) for point in request.points]
+            self._answered(job.station)
+            await self._obey(link)
+        self._post(job.station, values, answered=answered)
+
+    def _requests(self, job: _Job) -> list[Request]:
+        now_ns = self._now_ns()
+        over = [name for name, until_ns in job.refused.items() if now_ns >= until_ns]
+        for name in over:
+            del job.refused[name]
+        if over or not job.requests:
+            points = [job.station.points[name] for name in job.names if name not in job.refused]
+            job.requests = plan(points, gap_max=self._gap_max)
+        return list(job.requests)
+
+    def _refused(self, job: _Job, request: Request, code: int) -> list[Request]:
+        """What to ask in place of a request that was refused."""
+        if code not in _NEVER:
+            return []
+        parts = split(request)
+        at = job.requests.index(request)
+        job.requests[at : at + 1] = parts
+        if not parts:
+            (point,) = request.points
+            job.refused[point.resource] = self._now_ns() + REFUSED_AGAIN_S * NS_PER_S
+            log.warning(
+                "device refuses a resource",
+                extra={"device": job.station.bound.info.id, "resource": point.resource, "cause": _REASONS[code]},
+            )
+        return parts
+
+    def _answered(self, station: _Station) -> None:
+        if station.unit.silent:
+            log.info("unit answers again", extra={"channel": self.name, "device": station.bound.info.id})
+        station.unit.answered()
+
+    def _missed(self, station: _Station, cost_ns: int) -> None:
+        was_silent = station.unit.silent
+        station.unit.missed(self._now_ns(), cost_ns)
+        if station.unit.silent and not was_silent:
+            log.warning("unit does not answer", extra={"channel": self.name, "device": station.bound.info.id})
+
+    def _overrun(self, left_out: int) -> None:
+        now_ns = self._now_ns()
+        if left_out:
+            self._parts.counters["polls_overrun_total"] += left_out
+            if self._overrun_ns is None:
+                log.warning("line too slow for its intervals; turns are left out", extra={"channel": self.name})
+            self._overrun_ns = now_ns
+        elif self._overrun_ns is not None and now_ns - self._overrun_ns >= OVERRUN_OVER_S * NS_PER_S:
+            self._overrun_ns = None
+            log.info("line keeps up again", extra={"channel": self.name})
+
+    # --- orders ---------------------------------------------------------------------------------------
+
+    async def _obey(self, link: Link) -> None:
+        while self._orders:
+            asked = self._orders.popleft()
+            try:
+                performed = await self._perform(link, asked.order)
+            except BaseException:
+                # The line ended or we are told to stop: the request may be on its way.
+                _end(asked, Performed("unknown", "link_lost"))
+                raise
+            _end(asked, performed)
+
+    async def _perform(self, link: Link, order: Order) -> Performed:
+        station = self._stations[order.address]
+        values: dict[str, Scalar] = {}
+        for done, step in enumerate(order.operations):
+            if self._now_ns() >= order.deadline_ns:
+                return Performed("unknown", "too_late") if done else UNREACHABLE
+            try:
+                if step.value is not None:
+                    await link.write(
+                        station.number, self._codec.write(station.bound.profile, step.resource, step.value)
+                    )
+                else:
+                    point = station.points[step.resource]
+                    words = await link.read(station.number, point.table, point.address, point.count)
+                    value = point.decode(words).value
+                    values |= {} if value is None else {step.resource: value}
+            except Refused as refused:
+                reason = _REASONS.get(refused.code, "refused")
+                return Performed("unknown" if done else "rejected", reason)
+            except (ValueError, KeyError):
+                return Performed("unknown" if done else "rejected", "not_supported")
+            except NoAnswer:
+                began_ns = self._now_ns()
+                await link.quiet()
+                self._missed(station, self._now_ns() - began_ns)
+                return Performed("unknown", "no_answer")
+            self._answered(station)
+        return Performed("succeeded", values=values)
+
+    # --- commit ---------------------------------------------------------------------------------------
+
+    def _post(self, station: _Station, values: Sequence[Value], *, answered: bool) -> None:
+        states, measured = station.told.news(values, self._now_ns())
+        self._parts.counters["messages_total"] += answered
+        parcel = self._reception.polled(station.bound.address, states, measured, alive=answered)
+        if parcel.change is None and not parcel.drafts:
+            return
+        names = tuple(message.kind for message in states) + tuple(value.resource for value in measured)
+        self._mailbox.append(_Letter(station, parcel, self._parts.clock.stamp(), names))
+        self._posted.tell()
+
+    async def _commit(self) -> None:
+        while True:
+            letters = [self._mailbox.popleft() for _ in range(min(TOGETHER, len(self._mailbox)))]
+            if not letters:
+                await self._posted.wait()
+                continue
+            self._in_flight = len(letters)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for letter in letters:
+                        group.create_task(self._settle(letter))
+            finally:
+                self._in_flight = 0
+            self._room.tell()
+
+    async def _settle(self, letter: _Letter) -> None:
+        if not await self._reception.settle(letter.parcel, letter.received):
+            letter.station.told.forget(letter.names)
+
+    # --- time -----------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        while True:
+            await self._report_age()
+            await asyncio.sleep(self._tick_s)
+
+    async def _report_age(self) -> None:
+        for parcel in self._reception.silent():
+            await self._reception.settle(parcel)
+        for station in self._stations.values():
+            old = station.told.grown_old(self._now_ns(), self._limits_ns(station))
+            if old:
+                parcel = self._reception.polled(station.bound.address, [], old, alive=False)
+                await self._reception.settle(parcel)
+
+    def _limits_ns(self, station: _Station) -> dict[str, int]:
+        liveness = station.bound.profile.liveness
+        limit_s = self._parts.tuning(station.bound.info.id).silent_after_s or liveness.interval_s * liveness.missed
+        return {
+            name: max(limit_s * NS_PER_S, _TURNS_MISSED * self._interval_ns(job))
+            for job in self._jobs
+            if job.station is station
+            for name in job.names
+        }
+
+    def _interval_ns(self, job: _Job) -> int:
+        tuned_ms = self._parts.tuning(job.station.bound.info.id).poll_interval_ms
+        return job.interval_ns if tuned_ms is None else tuned_ms * NS_PER_MS
+
+    def _station(self, bound: BoundDevice) -> _Station:
+        given = bound.given.get("inverted", ())
+        inverted = frozenset(map(str, given if isinstance(given, list | tuple) else ()))
+        return _Station(
+            bound, int(bound.address), self._codec.points(bound.profile, inverted), Told(_rules(bound.profile))
+        )
+
+    def _now_ns(self) -> int:
+        return self._parts.clock.mono_ns()
+
+    def _count(self, name: str) -> None:
+        self._parts.counters[name] += 1
+
+
+def _rules(profile: DeviceProfile) -> dict[str, Rule]:
+    states = {mapping.source for mapping in profile.event_mappings}
+    return {
+        event.source: Rule(state=event.source in states, on_change=event.on_change) for event in profile.auto_events
+    }
+
+
+def _jobs(station: _Station) -> Iterator[_Job]:
+    rhythms: dict[int, list[AutoEvent]] = {}
+    for event in station.bound.profile.auto_events:
+        rhythms.setdefault(event.interval_ms, []).append(event)
+    for interval_ms, events in sorted(rhythms.items()):
+        yield _Job(station, interval_ms * NS_PER_MS, tuple(event.source for event in events))
+
+
+def _end(asked: _Asked, performed: Performed) -> None:
+    if not asked.answer.done():
+        asked.answer.set_result(performed)
+
+
+def _first(ended: ExceptionGroup[Exception]) -> Exception:
+    error: Exception = ended
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def make(settings: ChannelSettings, devices: Sequence[BoundDevice], parts: ChannelParts, password: str) -> Channel:
+    """The channel of one entry of the settings. Raises LookupError when its protocol is not Modbus."""
+    del password
+    spec = codec(settings.protocol, ModbusCodec)
+    transport = settings.transport
+    if not isinstance(transport, ModbusTcpTransport | ModbusRtuTransport):
+        raise TypeError(transport.kind)
+    return ModbusChannel(settings.name, spec, devices, parts, dialler(transport), gap_max=transport.gap_max)

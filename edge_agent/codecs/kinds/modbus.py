@@ -1,0 +1,52 @@
+"""Protocols on a Modbus wire: units with tables, which we ask."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+from device_profiles.model import DeviceProfile
+from edge_agent.codecs import Codec
+from wire.records import Scalar, Value
+
+Table = Literal["coils", "discrete_inputs", "input_registers", "holding_registers"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """Where one resource stands. count: registers, or 1 bit. alone: never read together with a neighbour.
+
+    decode: what its registers or its bit mean.
+    """
+
+    resource: str
+    table: Table
+    address: int
+    count: int
+    alone: bool
+    decode: Callable[[Sequence[int]], Value]
+
+    @property
+    def end(self) -> int:
+        """The first address after it."""
+        return self.address + self.count
+
+
+class Write(NamedTuple):
+    """One request that changes something. words: registers; of a coil 0xFF00, 0, or for how long it is held."""
+
+    table: Table
+    address: int
+    words: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModbusCodec(Codec):
+    """points: profile, resources that are wired the other way round -> every point that can be read, by name.
+    write: attributes of a resource as the profile has them, its properties by profile and name, and a value -> a
+    request. Raises ValueError when the value has no such form.
+    """
+
+    wire: ClassVar[str] = "modbus"
+
+    points: Callable[[DeviceProfile, frozenset[str]], dict[str, Point]]
+    write: Callable[[DeviceProfile, str, Scalar], Write]

@@ -1,0 +1,421 @@
+"""The Modbus channel on virtual time, against units that the test holds in its hands."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from device_profiles.catalogue import load_catalogue
+from device_profiles.orders import plan
+from edge_agent.channels.base import BoundDevice, ChannelParts
+from edge_agent.channels.modbus import ModbusChannel
+from edge_agent.channels.modbus_link import NoAnswer, Refused
+from edge_agent.codecs.kinds.modbus import Table, Write
+from edge_agent.codecs.modbus import SPEC
+from edge_agent.draft import Draft
+from edge_agent.health import new_counters
+from edge_agent.orders import Order, Performed
+from edge_agent.outbox import Appended, Fate
+from edge_agent.translate import DeviceInfo
+from simulators.modbus_units import DoorBoard
+from simulators.modbus_wire import Fault, Unit
+from tests.campus.virtual_loop import until, virtual
+from tests.support.clock import VirtualClock
+from wire.clock import NS_PER_S, Stamp
+from wire.documents import UNTUNED, DeviceTuning
+from wire.identity import Pseudonymiser
+from wire.records import Event, Reading, record_lane
+
+PROFILES = load_catalogue().profiles
+TIME_OUT_S = 0.5
+
+
+class LoopClock(VirtualClock):
+    """The clock of a virtual loop."""
+
+    def mono_ns(self) -> int:
+        return int(asyncio.get_running_loop().time() * NS_PER_S)
+
+    def stamp(self) -> Stamp:
+        self._mono_ns = self.mono_ns()
+        return super().stamp()
+
+
+class Intake:
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.readings: list[Reading] = []
+        self.full = False
+
+    async def accept(self, drafts: Sequence[Draft], received: Stamp | None = None) -> list[Appended]:
+        fates = []
+        for draft in drafts:
+            record = draft.record
+            fate = Fate.REFUSED if self.full else Fate.STORED
+            if not self.full:
+                if isinstance(record, Event):
+                    self.events.append(record)
+                elif isinstance(record, Reading):
+                    self.readings.append(record)
+            fates.append(Appended(fate, record_lane(record), 1, record.id))
+        return fates
+
+    def topics(self, prefix: str) -> list[str]:
+        return [str(event.values.get("state", "")) for event in self.events if event.topic.startswith(prefix)]
+
+
+class FakeLink:
+    """A line on which a request takes turn_s, and silence a time-out and as long a pause."""
+
+    def __init__(self, units: dict[int, Unit], turn_s: float = 0.02) -> None:
+        self.units = units
+        self.turn_s = turn_s
+        self.dead: set[int] = set()
+        self.asked: list[tuple[int, str, int, int]] = []
+        self.written: list[tuple[int, Write]] = []
+        self.pauses = 0
+        self.gone = False
+        self.closed = False
+
+    async def read(self, unit: int, table: Table, address: int, count: int) -> Sequence[int]:
+        self.asked.append((unit, table, address, count))
+        await self._turn(unit)
+        try:
+            return self.units[unit].read(table, address, count)
+        except Fault as fault:
+            raise Refused(fault.code) from None
+
+    async def write(self, unit: int, write: Write) -> None:
+        self.written.append((unit, write))
+        await self._turn(unit)
+        try:
+            self.units[unit].write(write.table, write.address, write.words)
+        except Fault as fault:
+            raise Refused(fault.code) from None
+
+    async def _turn(self, unit: int) -> None:
+        if self.gone:
+            raise ConnectionError("pulled")
+        await asyncio.sleep(TIME_OUT_S if unit in self.dead else self.turn_s)
+        if unit in self.dead:
+            raise NoAnswer
+
+    async def quiet(self) -> None:
+        self.pauses += 1
+        await asyncio.sleep(TIME_OUT_S)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Registers:
+    """A unit with numbered input registers; some are not there."""
+
+    def __init__(self, missing: frozenset[int] = frozenset()) -> None:
+        self.missing = missing
+        self.values: dict[int, int] = {}
+        self.reads = 0
+
+    def read(self, table: str, address: int, count: int) -> Sequence[int]:
+        self.reads += 1
+        wanted = range(address, address + count)
+        if self.missing & set(wanted):
+            raise Fault(2)
+        return [self.values.get(one, one) for one in wanted]
+
+    def write(self, table: str, address: int, words: Sequence[int]) -> None:
+        raise Fault(1)
+
+
+class Rig:
+    def __init__(self, units: dict[int, tuple[str, Unit]], **given: object) -> None:
+        self.clock = LoopClock()
+        self.intake = Intake()
+        self.counters = new_counters()
+        self.tuned: DeviceTuning = UNTUNED
+        self.link = FakeLink({number: unit for number, (_, unit) in units.items()})
+        parts = ChannelParts(
+            edge="gate-1",
+            intake=self.intake,
+            quarantine=self._no_quarantine,
+            pseudonymiser=Pseudonymiser(b"k" * 16),
+            clock=self.clock,
+            counters=self.counters,
+            tuning=lambda _: self.tuned,
+        )
+        bound = [
+            BoundDevice(str(number), DeviceInfo(f"gate-1/u{number}", "UTC"), PROFILES[name], {"unit_id": 1, **given})
+            for number, (name, _) in units.items()
+        ]
+        self.channel = ModbusChannel("bus", SPEC, bound, parts, self._dial, gap_max=8)
+        self.up = 0
+
+    async def _no_quarantine(self, device: str, reason: str, raw: bytes, harmless: frozenset[str]) -> None:
+        raise AssertionError(reason)
+
+    async def _dial(self) -> FakeLink:
+        return self.link
+
+    def start(self) -> "asyncio.Task[None]":
+        def up() -> None:
+            self.up += 1
+
+        return asyncio.get_running_loop().create_task(self.channel.run(up))
+
+    def values(self, resource: str, quality: str = "good", device: str = "gate-1/u1") -> list[object]:
+        return [
+            value.value
+            for reading in self.intake.readings
+            if reading.device == device
+            for value in reading.readings
+            if (value.resource, value.quality) == (resource, quality)
+        ]
+
+    def order(self, unit: int = 1, name: str = "AccessDoor", within_s: float = 5) -> Order:
+        profile = PROFILES["waveshare-relay-di"]
+        return Order(
+            request_id="c" * 32,
+            address=str(unit),
+            name=name,
+            operations=plan(profile, name, {}),
+            deadline_ns=self.clock.mono_ns() + int(within_s * NS_PER_S),
+            reply_within_s=2,
+        )
+
+
+def now_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def board() -> DoorBoard:
+    return DoorBoard(now_s)
+
+
+@virtual
+async def test_a_sensor_is_read_in_its_own_rhythm_without_drift() -> None:
+    unit = Registers()
+    unit.values = {1: 253, 2: 547}
+    rig = Rig({1: ("xy-md02", unit)})
+    rig.start()
+    await asyncio.sleep(100.5)
+    assert rig.values("temperature") == [25.3] * 11
+    assert rig.values("humidity") == [54.7] * 11
+    # Both in one request, each time.
+    assert rig.link.asked == [(1, "input_registers", 1, 2)] * 11
+    assert rig.counters["polls_overrun_total"] == 0
+    assert rig.up == 1
+
+
+@virtual
+async def test_what_is_no_value_and_what_is_out_of_range_is_told_as_such() -> None:
+    unit = Registers()
+    unit.values = {1: 0xFFCB, 2: 1500}
+    rig = Rig({1: ("xy-md02", unit)})
+    rig.start()
+    await asyncio.sleep(1)
+    assert rig.values("temperature") == [-5.3]
+    assert rig.values("humidity", "out_of_range") == [150.0]
+
+
+@virtual
+async def test_a_change_of_a_state_is_told_once_and_the_first_as_known_before() -> None:
+    door = board()
+    rig = Rig({1: ("waveshare-relay-di", door)})
+    rig.start()
+    await asyncio.sleep(2)
+    door.open = True
+    await asyncio.sleep(2)
+    door.open = False
+    door.pressed = True
+    await asyncio.sleep(2)
+    contact = [event for event in rig.intake.events if event.topic == "Door/State/DoorPhysicalState"]
+    assert [(event.values["state"], event.initialized) for event in contact] == [
+        ("Closed", True),
+        ("Open", False),
+        ("Closed", False),
+    ]
+    assert [event.topic for event in rig.intake.events].count("Door/RequestToExit") == 1
+    assert rig.intake.readings == []
+
+
+@virtual
+async def test_a_contact_that_is_wired_the_other_way_round() -> None:
+    rig = Rig({1: ("waveshare-relay-di", board())}, inverted=["contact"])
+    rig.start()
+    await asyncio.sleep(1)
+    assert rig.intake.topics("Door/State/DoorPhysicalState") == ["Open"]
+
+
+@virtual
+async def test_a_state_that_could_not_be_kept_is_told_again() -> None:
+    door = board()
+    rig = Rig({1: ("waveshare-relay-di", door)})
+    rig.start()
+    await asyncio.sleep(1)
+    rig.intake.full = True
+    door.open = True
+    await asyncio.sleep(1)
+    rig.intake.full = False
+    await asyncio.sleep(1)
+    contact = [event for event in rig.intake.events if event.topic == "Door/State/DoorPhysicalState"]
+    assert [(event.values["state"], event.initialized) for event in contact] == [("Closed", True), ("Open", False)]
+
+
+@virtual
+async def test_one_dead_unit_of_thirty_two_costs_its_neighbours_less_than_a_twentieth() -> None:
+    profile = PROFILES["xy-md02"]
+    every_second = profile.model_copy(
+        update={"auto_events": tuple(one.model_copy(update={"interval_ms": 1000}) for one in profile.auto_events)}
+    )
+    units = {number: Registers() for number in range(1, 33)}
+    rig = Rig({number: ("xy-md02", unit) for number, unit in units.items()})
+    rig.tuned = DeviceTuning(poll_interval_ms=1000)
+    assert every_second.auto_events[0].interval_ms == 1000
+    rig.link.dead = {7}
+    rig.start()
+    span_s = 600
+    await asyncio.sleep(span_s)
+    missed = {number: 1 - unit.reads / span_s for number, unit in units.items() if number != 7}
+    assert max(missed.values()) < 0.05, max(missed.values())
+    asked_in_vain = [one for one in rig.link.asked if one[0] == 7]
+    assert 3 <= len(asked_in_vain) < 40
+
+
+@virtual
+async def test_a_unit_that_comes_back_is_read_again() -> None:
+    unit = Registers()
+    rig = Rig({1: ("xy-md02", unit)})
+    rig.link.dead = {1}
+    rig.start()
+    await asyncio.sleep(195)
+    assert rig.values("temperature") == []
+    assert rig.link.pauses == len(rig.link.asked)
+    rig.link.dead.clear()
+    await until(lambda: rig.values("temperature"), within_s=90)
+    assert rig.intake.topics("Device/State/Operating") == ["DOWN", "UP"]
+
+
+@virtual
+async def test_an_old_value_is_told_once_as_stale_and_never_as_good() -> None:
+    unit = Registers()
+    unit.values = {1: 253}
+    rig = Rig({1: ("xy-md02", unit)})
+    rig.start()
+    await asyncio.sleep(25)
+    told = len(rig.values("temperature"))
+    rig.link.dead = {1}
+    await asyncio.sleep(600)
+    assert len(rig.values("temperature")) == told
+    assert rig.values("temperature", "stale") == [25.3]
+    rig.link.dead.clear()
+    await asyncio.sleep(90)
+    assert len(rig.values("temperature")) > told
+    assert rig.values("temperature", "stale") == [25.3]
+
+
+@virtual
+async def test_a_refused_register_is_found_and_its_neighbours_are_read() -> None:
+    # voltage 0-1, current 6-7, active_power 12-13, power_factor 30-31: none at 0x0C.
+    unit = Registers(missing=frozenset({0x0C}))
+    unit.values = {0x46: 0x4248, 0x47: 0}
+    rig = Rig({1: ("sdm-meter", unit)})
+    rig.start()
+    await asyncio.sleep(25)
+    assert rig.values("active_power") == []
+    for resource in ("voltage", "current", "power_factor", "frequency"):
+        assert len(rig.values(resource)) == 3, resource
+    # Found in the first turn; later turns ask for the others only.
+    first = len([one for one in rig.link.asked if one[2] <= 0x46])
+    await asyncio.sleep(10)
+    assert len([one for one in rig.link.asked if one[2] <= 0x46]) - first <= 4
+    unit.missing = frozenset()
+    await asyncio.sleep(620)
+    assert rig.values("active_power")
+
+
+@virtual
+async def test_turns_that_a_slow_line_cannot_serve_are_counted_and_do_not_pile_up() -> None:
+    units = {number: Registers() for number in range(1, 11)}
+    rig = Rig({number: ("xy-md02", unit) for number, unit in units.items()})
+    rig.tuned = DeviceTuning(poll_interval_ms=100)
+    rig.start()
+    await asyncio.sleep(60)
+    # Fifty requests a second are possible, a hundred are wanted; everybody gets the same share.
+    reads = [unit.reads for unit in units.values()]
+    assert max(reads) / min(reads) < 1.1
+    served = sum(reads)
+    assert served == pytest.approx(60 / 0.02, rel=0.02)
+    assert served + rig.counters["polls_overrun_total"] == pytest.approx(10 * 60 / 0.1, rel=0.02)
+
+
+@virtual
+async def test_the_door_is_opened_by_the_boards_own_timer() -> None:
+    door = board()
+    rig = Rig({1: ("waveshare-relay-di", door)})
+    rig.start()
+    await asyncio.sleep(1)
+    assert await rig.channel.perform(rig.order()) == Performed("succeeded")
+    assert rig.link.written == [(1, Write("coils", 0x0200, (50,)))]
+    await asyncio.sleep(1)
+    assert rig.intake.topics("Door/State/LockPhysicalState") == ["Locked", "Unlocked"]
+    await asyncio.sleep(6)
+    assert rig.intake.topics("Door/State/LockPhysicalState") == ["Locked", "Unlocked", "Locked"]
+    assert door.strikes == 1
+
+
+@virtual
+async def test_an_order_waits_for_one_request_at_most() -> None:
+    units: dict[int, tuple[str, Unit]] = {number: ("xy-md02", Registers()) for number in range(2, 30)}
+    rig = Rig({1: ("waveshare-relay-di", board()), **units})
+    rig.tuned = DeviceTuning(poll_interval_ms=50)
+    rig.start()
+    await asyncio.sleep(5)
+    began = now_s()
+    assert (await rig.channel.perform(rig.order())).result == "succeeded"
+    assert now_s() - began <= 2 * rig.link.turn_s + 1e-6
+
+
+@virtual
+async def test_nothing_is_sent_after_the_deadline_nor_to_a_unit_that_is_silent_nor_without_a_line() -> None:
+    rig = Rig({1: ("waveshare-relay-di", board())})
+    assert (await rig.channel.perform(rig.order())).result == "unreachable"
+    task = rig.start()
+    await asyncio.sleep(1)
+    assert (await rig.channel.perform(rig.order(within_s=0))).result == "unreachable"
+    rig.link.dead = {1}
+    await asyncio.sleep(5)
+    assert (await rig.channel.perform(rig.order())).result == "unreachable"
+    assert rig.link.written == []
+    task.cancel()
+
+
+@virtual
+async def test_an_order_without_an_answer_is_unknown_and_never_sent_again() -> None:
+    rig = Rig({1: ("waveshare-relay-di", board())})
+    rig.start()
+    await asyncio.sleep(1)
+    rig.link.dead = {1}
+    assert await rig.channel.perform(rig.order()) == Performed("unknown", "no_answer")
+    await asyncio.sleep(60)
+    assert len(rig.link.written) == 1
+
+
+@virtual
+async def test_an_order_that_the_unit_refuses_is_rejected() -> None:
+    rig = Rig({1: ("waveshare-relay-di", Registers())})
+    rig.start()
+    await asyncio.sleep(1)
+    assert await rig.channel.perform(rig.order()) == Performed("rejected", "illegal_function")
+
+
+@virtual
+async def test_a_line_that_goes_away_ends_the_run_and_what_was_sent_on_it_is_unknown() -> None:
+    rig = Rig({1: ("waveshare-relay-di", board())})
+    task = rig.start()
+    await asyncio.sleep(1.001)
+    rig.link.gone = True
+    assert (await rig.channel.perform(rig.order())).result == "unknown"
+    with pytest.raises(ConnectionError):
+        await task
+    assert rig.link.closed
+    assert not rig.channel.health().connected

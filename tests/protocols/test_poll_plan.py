@@ -1,0 +1,123 @@
+"""Which requests bring a set of points: few, within every limit, and each point exactly once."""
+
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_agent.codecs.kinds.modbus import Point, Table
+from edge_agent.codecs.poll_plan import BITS_MAX, REGISTERS_MAX, Request, plan, split
+from wire.records import Value
+
+
+def point(address: int, count: int = 1, table: Table = "holding_registers", *, alone: bool = False) -> Point:
+    name = f"{table}-{address}-{count}"
+    return Point(
+        resource=name,
+        table=table,
+        address=address,
+        count=count,
+        alone=alone,
+        decode=lambda words: Value(resource=name, value=len(words)),
+    )
+
+
+def shapes(requests: Sequence[Request]) -> list[tuple[str, int, int]]:
+    return [(request.table, request.address, request.count) for request in requests]
+
+
+def test_neighbours_of_different_length_share_a_request() -> None:
+    assert shapes(plan([point(4, 4), point(0), point(1, 2)], gap_max=8)) == [("holding_registers", 0, 8)]
+
+
+def test_a_gap_that_costs_more_than_a_request_is_not_read() -> None:
+    assert shapes(plan([point(0), point(10)], gap_max=8)) == [("holding_registers", 0, 1), ("holding_registers", 10, 1)]
+    assert shapes(plan([point(0), point(9)], gap_max=8)) == [("holding_registers", 0, 10)]
+
+
+def test_a_gap_of_bits_costs_a_sixteenth() -> None:
+    bits = [point(0, table="coils"), point(128, table="coils")]
+    assert shapes(plan(bits, gap_max=8)) == [("coils", 0, 129)]
+
+
+def test_no_request_is_longer_than_the_protocol_allows() -> None:
+    registers = plan([point(address) for address in range(300)], gap_max=8)
+    assert [request.count for request in registers] == [125, 125, 50]
+    bits = plan([point(address, table="discrete_inputs") for address in range(2500)], gap_max=8)
+    assert [request.count for request in bits] == [2000, 500]
+
+
+def test_a_point_that_wants_to_be_alone_is() -> None:
+    assert [request.count for request in plan([point(0), point(1, alone=True), point(2)], gap_max=8)] == [1, 1, 1]
+
+
+def test_a_refused_request_is_cut_where_nobody_asked() -> None:
+    (request,) = plan([point(0), point(1), point(6), point(7)], gap_max=8)
+    assert shapes(split(request)) == [("holding_registers", 0, 2), ("holding_registers", 6, 2)]
+    assert split(plan([point(3)], gap_max=8)[0]) == []
+
+
+points = st.lists(
+    st.builds(
+        point,
+        st.integers(0, 400),
+        st.sampled_from([1, 2, 4]),
+        st.sampled_from(["holding_registers", "input_registers"]),
+    ),
+    max_size=60,
+    unique_by=lambda one: one.resource,
+)
+
+
+def fewest(wanted: Sequence[Point], gap_max: int) -> int:
+    """The least number of requests for points of one table, by trying every cut."""
+    ordered = sorted(wanted, key=lambda one: (one.address, one.count))
+    best = [0] + [len(ordered)] * len(ordered)
+    for last in range(1, len(ordered) + 1):
+        for first in range(last, 0, -1):
+            run = ordered[first - 1 : last]
+            if max(one.end for one in run) - run[0].address > REGISTERS_MAX:
+                break
+            ends = [max(one.end for one in run[: index + 1]) for index in range(len(run) - 1)]
+            if all(run[index + 1].address - end <= gap_max for index, end in enumerate(ends)):
+                best[last] = min(best[last], best[first - 1] + 1)
+    return best[-1]
+
+
+@given(points, st.integers(0, 20))
+def test_every_point_is_brought_once_by_as_few_requests_as_possible(wanted: list[Point], gap_max: int) -> None:
+    requests = plan(wanted, gap_max=gap_max)
+    assert sorted(one.resource for request in requests for one in request.points) == sorted(
+        one.resource for one in wanted
+    )
+    for request in requests:
+        assert 1 <= request.count <= (BITS_MAX if request.table == "coils" else REGISTERS_MAX)
+        words = range(request.address, request.address + request.count)
+        for one in request.points:
+            assert list(request.words(one, words)) == list(range(one.address, one.end))
+    for table in ("holding_registers", "input_registers"):
+        of_table = [one for one in wanted if one.table == table]
+        assert len([one for one in requests if one.table == table]) == fewest(of_table, gap_max)
+
+
+@given(points.filter(bool), st.data())
+def test_cutting_again_and_again_isolates_what_is_refused(wanted: list[Point], data: st.DataObject) -> None:
+    bad = data.draw(st.sampled_from(wanted))
+    forbidden = set(range(bad.address, bad.end))
+    read: set[str] = set()
+    waiting = plan(wanted, gap_max=8)
+    asked = 0
+    while waiting:
+        request = waiting.pop()
+        asked += 1
+        touched = request.table == bad.table and forbidden & set(
+            range(request.address, request.address + request.count)
+        )
+        if touched:
+            waiting += split(request)
+        else:
+            read |= {one.resource for one in request.points}
+    assert read == {
+        one.resource for one in wanted if one.table != bad.table or not forbidden & set(range(one.address, one.end))
+    }
+    assert asked <= 4 * len(wanted)
