@@ -112,8 +112,9 @@ class _Demo:
                 for account in station.account_names()
             },
         )
-        self._operator = Operator(campus.client, commandable(self._facts), seeded(plan.seed, "operator"))
         self._stations = [station for _, station in plan.layout.stations()]
+        orders = [*commandable(self._facts), *(order for station in self._stations for order in station.orders())]
+        self._operator = Operator(campus.client, orders, seeded(plan.seed, "operator"))
         self._school = School(
             terminals,
             lambda terminal: plan.layout.address(slots[terminal.client_id]),

@@ -143,6 +143,11 @@ class Layout:
             for station in box.stations:
                 yield box, station
 
+    def topic_prefixes(self) -> list[str]:
+        """Where devices speak at the broker, so that the boxes may hear them."""
+        prefixes = {slot.prefix for slot in self.slots()}
+        return sorted(prefixes.union(*(station.topic_prefixes() for _, station in self.stations())))
+
     def broker_of(self, account: str) -> BrokerAddress:
         """How a device with an account enters the broker."""
         return BrokerAddress(host=HOST, port=self.ports.devices, username=account, password=self.passwords[account])

@@ -42,7 +42,7 @@ def write_aggregator(layout: Layout) -> None:
         "password_file": "broker.password",
     }
     if layout.flavour is Flavour.MOSQUITTO:
-        broker |= {"folder": "../broker", "terminal_prefixes": sorted({slot.prefix for slot in layout.slots()})}
+        broker |= {"folder": "../broker", "terminal_prefixes": layout.topic_prefixes()}
     name, name_en = in_both_languages("sim.demo.school")
     settings = {
         "schema": 1,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from aggregator.broker import BrokerUser
+from simulators.campus.operator import Order
 from simulators.device import Time, Witness
 from simulators.people import Person, Timetable
 from wire.mqtt_link import BrokerAddress
@@ -66,6 +67,12 @@ class Station(Protocol):
 
     def account_names(self) -> Sequence[str]:
         """Of these accounts."""
+
+    def topic_prefixes(self) -> Sequence[str]:
+        """Where its devices speak at the broker and are spoken to; empty when they do not."""
+
+    def orders(self) -> Sequence[Order]:
+        """What the office may ask of them, chosen at random; empty when they cannot be asked anything."""
 
     async def run(self, life: Life) -> None:
         """The devices serve and connect, until cancelled."""

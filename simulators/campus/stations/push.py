@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any, Final
 
 from aggregator.broker import BrokerUser
+from simulators.campus.operator import Order
 from simulators.campus.stations import Known, Life, Place
 from simulators.chance import seeded
 from simulators.children import free_ports
@@ -70,6 +71,14 @@ class PushStation:
         return ()
 
     def account_names(self) -> Sequence[str]:
+        """See Station."""
+        return ()
+
+    def topic_prefixes(self) -> Sequence[str]:
+        """See Station."""
+        return ()
+
+    def orders(self) -> Sequence[Order]:
         """See Station."""
         return ()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from aggregator.broker import BrokerUser
+from simulators.campus.operator import Order
 from simulators.campus.stations import Known, Life, Place
 from simulators.chance import seeded
 from simulators.device import Destroyed, Kept, Moment
@@ -62,6 +63,14 @@ class ReaderStation:
         return ()
 
     def account_names(self) -> Sequence[str]:
+        """See Station."""
+        return ()
+
+    def topic_prefixes(self) -> Sequence[str]:
+        """See Station."""
+        return ()
+
+    def orders(self) -> Sequence[Order]:
         """See Station."""
         return ()
 
