@@ -47,6 +47,7 @@ MAINTAIN_S: Final = 5.0
 CLOCK_WATCH_S: Final = 5.0
 DOORS_S: Final = 1.0
 GOODBYE_S: Final = 2.0
+GOODBYE_LOOK_S: Final = 0.05
 DOCUMENTS_FOLDER: Final = "documents"
 
 
@@ -288,12 +289,12 @@ class _Box:
     async def _say_goodbye(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_S):
-                await self._delivered()
+                while self._uplink.open and await self._owes():  # noqa: ASYNC110  acks set no event
+                    await asyncio.sleep(GOODBYE_LOOK_S)
 
-    async def _delivered(self) -> None:
-        if self._uplink.open and any(depth.queued for depth in (await self._outbox.depths()).values()):
-            await asyncio.sleep(0.05)
-            await self._delivered()
+    async def _owes(self) -> bool:
+        """Whether the campus has not committed something yet."""
+        return any(depth.queued for depth in (await self._outbox.depths()).values())
 
 
 def _runner(channel: Channel) -> Callable[[Supervisor], Awaitable[None]]:
@@ -303,7 +304,8 @@ def _runner(channel: Channel) -> Callable[[Supervisor], Awaitable[None]]:
 async def _end(tasks: Sequence["asyncio.Task[None]"]) -> None:
     for task in tasks:
         task.cancel()
-    await asyncio.wait(tasks)
+    if tasks:
+        await asyncio.wait(tasks)
 
 
 def _stop_on_signals() -> asyncio.Event:
