@@ -38,6 +38,7 @@ from aggregator.live import Feed
 from aggregator.readers import Reader, Registry
 from aggregator.series import EmbeddedSeries, Projector, SeriesStore
 from aggregator.series.influx import open_influx
+from aggregator.series.keeping import keep
 from aggregator.serve import HttpServer, listen, make_server
 from aggregator.settings import AggregatorSettings, InfluxSeriesChoice
 from aggregator.silence import SilenceWatch
@@ -150,7 +151,8 @@ async def _entered(settings: AggregatorSettings, user: str, password: str) -> No
 async def _open_series(settings: AggregatorSettings, stack: AsyncExitStack) -> SeriesStore:
     choice = settings.series
     if isinstance(choice, InfluxSeriesChoice):
-        return await stack.enter_async_context(open_influx(choice.address(_password(choice.secret_file))))
+        address = choice.address(_password(choice.secret_file))
+        return await stack.enter_async_context(open_influx(address, campus=settings.campus))
     db = await Database.open(settings.data_dir / SERIES_FILE, "aggregator.series")
     return EmbeddedSeries(await stack.enter_async_context(db))
 
@@ -260,6 +262,9 @@ class _Service:
             serving = group.create_task(_serve(server, listener), name="http")
             others = [group.create_task(self._front.run(), name="front"), group.create_task(self._feed.run())]
             others += [group.create_task(reader.run(), name=reader.name) for reader in self._parts.readers]
+            others.append(
+                group.create_task(keep(self._parts.projector.store, self._parts.clock), name="series keeping")
+            )
             others.append(group.create_task(self._silence.run(), name="silence"))
             others.append(group.create_task(self._courier.run(), name="documents"))
             others.append(group.create_task(self._desk.run(), name="commands"))

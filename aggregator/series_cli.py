@@ -10,10 +10,11 @@ from wire.i18n import Texts
 
 
 def rebuild_series(settings: AggregatorSettings, texts: Texts) -> int:
-    """Write every point of the ledger anew; afterwards the counts are those of the ledger."""
+    """Write every point of the ledger anew; afterwards the counts are the ledger's, as far back as points are kept."""
 
     async def rebuild(parts: Parts) -> dict[str, int]:
         await parts.projector.rebuild()
+        await parts.projector.store.expire(parts.clock.wall_ns())
         return await parts.projector.store.counts()
 
     def show(counts: dict[str, int]) -> None:

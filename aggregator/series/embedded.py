@@ -2,26 +2,34 @@
 
 Every point stands as it came; stretches of a minute and of an hour are made from the points in the same transaction,
 each whole stretch anew, so that a late or repeated point is counted like any other. A query takes the coarsest of the
-three that is still finer than what it was asked for. Retention: points 30 days, minutes a year, hours ten.
+three that is still finer than what it was asked for, and what is still kept where that is gone.
+
+Retention, in whole hours: points 30 days, minutes a year, hours ten. A point that comes when the others of its stretch
+are gone (a box that was away for a month) is added to the stretch instead, unless it stands there already.
 """
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from aggregator.series.points import Point
 from aggregator.series.store import Bucket, SeriesUnavailable
 from aggregator.storage import Database, Statements, StorageError
 from wire.clock import NS_PER_S
 
+T = TypeVar("T")
+
 SQL: Final = Statements.load("aggregator.series")
 
 MINUTE_S: Final = 60
 HOUR_S: Final = 3600
 WIDTHS_S: Final = (MINUTE_S, HOUR_S)
-DAY_NS: Final = 86_400 * NS_PER_S
+HOUR_NS: Final = HOUR_S * NS_PER_S
+DAY_NS: Final = 24 * HOUR_NS
 KEEP_NS: Final[Mapping[int, int]] = {0: 30 * DAY_NS, MINUTE_S: 366 * DAY_NS, HOUR_S: 3660 * DAY_NS}
 BUCKETS_MAX: Final = 5000
+# Of one transaction; the next write waits for it.
+DROPPED_MAX: Final = 5000
 
 _LABEL: Final[Mapping[str, str]] = {"reading": "resource", "event": "topic", "outcome": "result"}
 
@@ -41,8 +49,8 @@ class EmbeddedSeries:
         """See SeriesStore."""
 
         def clear(connection: sqlite3.Connection) -> None:
-            connection.execute(SQL["clear_points"])
-            connection.execute(SQL["clear_rollups"])
+            for statement in ("clear_points", "clear_rollups", "clear_horizons"):
+                connection.execute(SQL[statement])
 
         await self._write(clear)
 
@@ -56,51 +64,75 @@ class EmbeddedSeries:
             raise ValueError("no such stretch of time")
         step_ns = max(1, -(-(until_ns - from_ns) // buckets))
         width_s = next((width for width in reversed(WIDTHS_S) if width * NS_PER_S <= step_ns), 0)
+        gone = {row["width_s"]: row["before_ns"] for row in await self._fetch("horizons", {})}
+        parts = list(_parts(from_ns, until_ns, width_s, gone))
         known = await self._fetch("curve_of", {"measurement": "reading", "device": device, "label": resource})
         pieces: list[Bucket] = []
         for row in known:
-            span = {"curve": row["id"], "from_ns": from_ns, "until_ns": until_ns}
-            if width_s:
-                span["from_ns"] = from_ns // (width_s * NS_PER_S) * width_s * NS_PER_S
-                pieces += map(_piece, await self._fetch("rolled", {**span, "width_s": width_s}))
-            else:
-                pieces += map(_single, await self._fetch("raw", span))
+            for width, begin_ns, end_ns in parts:
+                pieces += await self._pieces(row["id"], width, begin_ns, end_ns)
         return list(_joined(sorted(pieces, key=lambda one: one.start_ns), from_ns, step_ns))
 
     async def expire(self, now_ns: int) -> None:
-        """Forget what is older than it is kept."""
+        """See SeriesStore."""
+        before_ns = {width_s: (now_ns - keep_ns) // HOUR_NS * HOUR_NS for width_s, keep_ns in KEEP_NS.items()}
 
-        def expire(connection: sqlite3.Connection) -> None:
-            connection.execute(SQL["drop_points"], {"before_ns": now_ns - KEEP_NS[0]})
+        def forget(connection: sqlite3.Connection) -> None:
+            for width_s, before in before_ns.items():
+                connection.execute(SQL["set_horizon"], {"width_s": width_s, "before_ns": before})
+
+        # First, so that a late point is never made into a stretch of which half the points are gone.
+        await self._write(forget)
+        for row in await self._fetch("curves", {}):
+            while await self._drop(row["id"], before_ns) == DROPPED_MAX:
+                pass
+
+    async def _drop(self, curve: int, before_ns: Mapping[int, int]) -> int:
+        def drop(connection: sqlite3.Connection) -> int:
             for width_s in WIDTHS_S:
-                before_ns = now_ns - KEEP_NS[width_s]
-                connection.execute(SQL["drop_rollups"], {"width_s": width_s, "before_ns": before_ns})
+                old = {"curve": curve, "width_s": width_s, "before_ns": before_ns[width_s]}
+                connection.execute(SQL["drop_rollups"], old)
+            points = {"curve": curve, "before_ns": before_ns[0], "rows": DROPPED_MAX}
+            return connection.execute(SQL["drop_points"], points).rowcount
 
-        await self._write(expire)
+        return await self._write(drop)
 
     # --- inside ---------------------------------------------------------------------------------------
 
     def _put(self, connection: sqlite3.Connection, points: Sequence[Point]) -> None:
+        gone = {row["width_s"]: row["before_ns"] for row in connection.execute(SQL["horizons"])}
         touched: set[tuple[int, int, int]] = set()
         for point in points:
-            curve = self._curve(connection, point)
-            value = point.fields.get("value", point.fields.get("flag"))
-            params = {
-                "curve": curve,
-                "time_ns": point.time_ns,
-                "value": None if value is None or isinstance(value, str) else float(value),
-                "text": point.fields.get("text"),
-                "quality": point.fields.get("quality", ""),
-            }
+            params = self._params(connection, point)
+            stretches = [(params["curve"], width_s, _start(point.time_ns, width_s)) for width_s in WIDTHS_S]
+            if point.time_ns < gone.get(0, 0):
+                self._add(connection, params, stretches)
+            elif params["value"] is not None:
+                touched.update(stretches)
             connection.execute(SQL["put"], params)
-            if params["value"] is not None:
-                for width_s in WIDTHS_S:
-                    width_ns = width_s * NS_PER_S
-                    touched.add((curve, width_s, point.time_ns // width_ns * width_ns))
         for curve, width_s, start_ns in sorted(touched):
             end_ns = start_ns + width_s * NS_PER_S
             span = {"curve": curve, "width_s": width_s, "start_ns": start_ns, "end_ns": end_ns}
             connection.execute(SQL["roll"], span)
+
+    def _add(
+        self, connection: sqlite3.Connection, params: Mapping[str, Any], stretches: Sequence[tuple[int, int, int]]
+    ) -> None:
+        """A point whose neighbours are gone."""
+        good = params["value"] is not None and params["quality"] == "good"
+        if good and connection.execute(SQL["has_point"], params).fetchone() is None:
+            for _, width_s, start_ns in stretches:
+                connection.execute(SQL["add_to_stretch"], {**params, "width_s": width_s, "start_ns": start_ns})
+
+    def _params(self, connection: sqlite3.Connection, point: Point) -> dict[str, Any]:
+        value = point.fields.get("value", point.fields.get("flag"))
+        return {
+            "curve": self._curve(connection, point),
+            "time_ns": point.time_ns,
+            "value": None if value is None or isinstance(value, str) else float(value),
+            "text": point.fields.get("text"),
+            "quality": point.fields.get("quality", ""),
+        }
 
     def _curve(self, connection: sqlite3.Connection, point: Point) -> int:
         tags = dict(point.tags)
@@ -113,9 +145,9 @@ class EmbeddedSeries:
             self._curves[name] = found
         return found
 
-    async def _write(self, function: Any) -> None:  # noqa: ANN401  as Database.write takes it
+    async def _write(self, function: Callable[[sqlite3.Connection], T]) -> T:
         try:
-            await self._db.write(function)
+            return await self._db.write(function)
         except BaseException as error:
             # What was rolled back took its new names with it.
             self._curves.clear()
@@ -123,12 +155,32 @@ class EmbeddedSeries:
                 raise SeriesUnavailable(str(error)) from error
             raise
 
+    async def _pieces(self, curve: int, width_s: int, from_ns: int, until_ns: int) -> list[Bucket]:
+        span = {"curve": curve, "from_ns": from_ns, "until_ns": until_ns}
+        if not width_s:
+            return [_single(row) for row in await self._fetch("raw", span)]
+        stretches = {**span, "width_s": width_s, "from_ns": _start(from_ns, width_s)}
+        return [_piece(row) for row in await self._fetch("rolled", stretches)]
+
     async def _fetch(self, statement: str, params: Mapping[str, object]) -> list[dict[str, Any]]:
         try:
             async with self._db.read() as connection, connection.execute(SQL[statement], dict(params)) as cursor:
                 return [dict(row) for row in await cursor.fetchall()]
         except (sqlite3.OperationalError, StorageError) as error:
             raise SeriesUnavailable(str(error)) from error
+
+
+def _start(time_ns: int, width_s: int) -> int:
+    return time_ns // (width_s * NS_PER_S) * width_s * NS_PER_S
+
+
+def _parts(from_ns: int, until_ns: int, width_s: int, gone: Mapping[int, int]) -> Iterator[tuple[int, int, int]]:
+    """(width, from, until): the wanted width as far back as it is kept, before that the next coarser one."""
+    for width in (0, *WIDTHS_S):
+        begin_ns = max(from_ns, gone.get(width, 0))
+        if width >= width_s and begin_ns < until_ns:
+            yield width, begin_ns, until_ns
+            until_ns = begin_ns
 
 
 def _single(row: Mapping[str, Any]) -> Bucket:

@@ -2,7 +2,10 @@
 
 InfluxQL is the one query language that all three understand (in 2 through a DBRP mapping, which `series setup` makes).
 A write is durable when it was answered, and idempotent; what was refused as malformed or of another type is given up
-and counted, so that one bad field does not stop everything behind it. Everything else is waited out by the projector.
+and counted, so that one bad field does not stop everything behind it. What is older than the store keeps is gone there
+anyway. Everything else is waited out by the projector.
+
+Many campuses may share one database: everything is written, read and cleared by the tag `campus`.
 """
 
 import asyncio
@@ -10,13 +13,12 @@ import gzip
 import json
 import logging
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import aiohttp
 
-from aggregator.series.address import InfluxAddress
+from aggregator.series.address import REFUSED, InfluxAddress, PointsRefused, Writer
 from aggregator.series.lines import lines
 from aggregator.series.points import Point
 from aggregator.series.store import Bucket, SeriesUnavailable
@@ -27,28 +29,16 @@ LINES_MAX: Final = 5000
 TIMEOUT_S: Final = 30.0
 BODY_BYTES_MAX: Final = 64 * 1024 * 1024
 MEASUREMENTS: Final = ("reading", "event", "outcome")
-_REFUSED: Final = frozenset({400, 413, 422})
-
-
-class _Refused(Exception):
-    """These lines will never be taken."""
-
-
-class Writer(Protocol):
-    """How lines get there."""
-
-    async def write(self, text: str) -> None:
-        """On return they are on disk there. Raises SeriesUnavailable, or _Refused."""
-
-    async def close(self) -> None:
-        """No more."""
+# What the server says when the other points of a write were taken and these are older than its retention.
+_TOO_OLD: Final = "beyond retention policy"
 
 
 class InfluxSeries:
     """Implements SeriesStore. Open it with `open_influx`."""
 
-    def __init__(self, address: InfluxAddress, writer: Writer, session: aiohttp.ClientSession) -> None:
+    def __init__(self, address: InfluxAddress, writer: Writer, session: aiohttp.ClientSession, *, campus: str) -> None:
         self._address = address
+        self._campus = campus
         self._writer = writer
         self._session = session
         self.refused_lines = 0
@@ -62,7 +52,9 @@ class InfluxSeries:
     async def _deliver(self, ready: Sequence[str]) -> None:
         try:
             await self._writer.write("\n".join(ready))
-        except _Refused as refused:
+        except PointsRefused as refused:
+            if _TOO_OLD in str(refused):
+                return
             if len(ready) == 1:
                 self.refused_lines += 1
                 if self.refused_lines == 1:
@@ -73,19 +65,26 @@ class InfluxSeries:
             await self._deliver(ready[middle:])
 
     async def clear(self) -> None:
-        """See SeriesStore. In version 2 and 3 nothing is deleted: a rebuild writes the same points again."""
+        """See SeriesStore. Where nothing can be deleted, a rebuild writes the same points again, over themselves."""
         if self._address.version == 1:
             for measurement in MEASUREMENTS:
-                await self._query(f'DROP MEASUREMENT "{measurement}"', write=True)
+                await self._query(f'DROP SERIES FROM "{measurement}" WHERE {self._ours()}', write=True)
+        else:
+            from aggregator.series.influx_v2 import delete_points  # noqa: PLC0415  see open_influx
+
+            await asyncio.to_thread(delete_points, self._address, self._campus)
 
     async def counts(self) -> dict[str, int]:
         """See SeriesStore."""
         counts: dict[str, int] = {}
         for measurement, column in (("reading", "quality"), ("event", "position"), ("outcome", "position")):
-            text = f'SELECT count("{column}") FROM "{measurement}"'  # noqa: S608  names of ours
+            text = f'SELECT count("{column}") FROM "{measurement}" WHERE {self._ours()}'  # noqa: S608  names of ours
             for series in await self._query(text):
                 counts[measurement] = int(series["values"][0][1])
         return counts
+
+    def _ours(self) -> str:
+        return f'"campus" = {_quoted(self._campus)}'
 
     async def curve(self, device: str, resource: str, *, from_ns: int, until_ns: int, buckets: int) -> list[Bucket]:
         """See SeriesStore."""
@@ -93,8 +92,8 @@ class InfluxSeries:
             raise ValueError("no such stretch of time")
         step_ns = max(1, -(-(until_ns - from_ns) // buckets))
         where = (
-            f'"device" = {_quoted(device)} AND "resource" = {_quoted(resource)} AND "quality" = \'good\''
-            f" AND time >= {from_ns} AND time < {until_ns}"
+            f'{self._ours()} AND "device" = {_quoted(device)} AND "resource" = {_quoted(resource)}'
+            f" AND \"quality\" = 'good' AND time >= {from_ns} AND time < {until_ns}"
         )
         # The offset lays the stretches on from_ns; without it they begin at multiples of their length.
         wanted = ", ".join(f'{name}("value")' for name in ("count", "min", "max", "mean", "first", "last"))
@@ -108,15 +107,27 @@ class InfluxSeries:
             if n
         ]
 
+    async def expire(self, now_ns: int) -> None:
+        """See SeriesStore: the retention of the database or bucket does it."""
+        del now_ns
+
     async def setup(self, *, retention_days: int) -> None:
-        """Make the database (1) or the bucket with its mapping for InfluxQL (2). Doing it twice is harmless."""
-        if self._address.version == 1:
-            name = self._address.database.replace('"', "")
-            await self._query(
-                f'CREATE DATABASE "{name}" WITH DURATION {retention_days}d NAME "campus"', write=True, database=False
-            )
+        """Make the database (1) or the bucket with its mapping for InfluxQL (2). Again: changes the retention."""
+        if self._address.version == 2:
+            from aggregator.series.influx_v2 import make_bucket  # noqa: PLC0415  see open_influx
+
+            await asyncio.to_thread(make_bucket, self._address, retention_days)
             return
-        await asyncio.to_thread(_make_bucket, self._address, retention_days)
+        name = self._address.database
+        await self._query(f'CREATE DATABASE "{name}"', write=True, database=False)
+        policies = await self._query(f'SHOW RETENTION POLICIES ON "{name}"', database=False)
+        known = {row[0] for row in policies[0].get("values", [])}
+        verb, rest = ("ALTER", "") if "campus" in known else ("CREATE", " REPLICATION 1")
+        await self._query(
+            f'{verb} RETENTION POLICY "campus" ON "{name}" DURATION {retention_days}d{rest} DEFAULT',
+            write=True,
+            database=False,
+        )
 
     async def _query(self, text: str, *, write: bool = False, database: bool = True) -> list[dict[str, Any]]:
         address = self._address
@@ -146,9 +157,6 @@ def _quoted(text: str) -> str:
     return f"'{escaped}'"
 
 
-# --- writing --------------------------------------------------------------------------------------------
-
-
 class V1Writer:
     """`/write` of version 1."""
 
@@ -169,8 +177,8 @@ class V1Writer:
                 headers={"Content-Encoding": "gzip", "Content-Type": "text/plain; charset=utf-8"},
                 auth=auth,
             ) as answer:
-                if answer.status in _REFUSED:
-                    raise _Refused((await answer.content.read(400)).decode(errors="replace"))
+                if answer.status in REFUSED:
+                    raise PointsRefused((await answer.content.read(400)).decode(errors="replace"))
                 if answer.status != 204:
                     raise SeriesUnavailable(f"{address.url}: HTTP {answer.status}")
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -180,75 +188,19 @@ class V1Writer:
         """See Writer."""
 
 
-class V2Writer:
-    """The v2 write API, by influxdb-client with ready lines. It blocks, so it has a thread; retries are ours."""
-
-    def __init__(self, address: InfluxAddress) -> None:
-        from influxdb_client import InfluxDBClient  # noqa: PLC0415  half a second and 40 MB, for those who use it
-        from influxdb_client.client.write_api import SYNCHRONOUS  # noqa: PLC0415
-
-        self._address = address
-        self._client = InfluxDBClient(
-            address.url, address.secret, org=address.org, enable_gzip=True, timeout=int(TIMEOUT_S * 1000)
-        )
-        self._api = self._client.write_api(write_options=SYNCHRONOUS)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="influx")
-
-    async def write(self, text: str) -> None:
-        """See Writer."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._write, text)
-
-    def _write(self, text: str) -> None:
-        from influxdb_client.rest import ApiException  # noqa: PLC0415
-        from urllib3.exceptions import HTTPError  # noqa: PLC0415
-
-        try:
-            self._api.write(bucket=self._address.database, org=self._address.org, record=text, write_precision="ns")
-        except ApiException as error:
-            if error.status in _REFUSED:
-                raise _Refused(str(error.body)) from None
-            raise SeriesUnavailable(f"{self._address.url}: HTTP {error.status}") from error
-        except (HTTPError, OSError) as error:
-            raise SeriesUnavailable(f"{self._address.url}: {error}") from error
-
-    async def close(self) -> None:
-        """See Writer."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._client.close)
-        self._thread.shutdown(wait=False)
-
-
-def _make_bucket(address: InfluxAddress, retention_days: int) -> None:
-    from influxdb_client import BucketRetentionRules, InfluxDBClient  # noqa: PLC0415
-    from influxdb_client.domain.dbrp_create import DBRPCreate  # noqa: PLC0415
-    from influxdb_client.rest import ApiException  # noqa: PLC0415
-    from influxdb_client.service.dbr_ps_service import DBRPsService  # noqa: PLC0415
-
-    try:
-        with InfluxDBClient(address.url, address.secret, org=address.org) as client:
-            buckets = client.buckets_api()
-            bucket = buckets.find_bucket_by_name(address.database)
-            if bucket is None:
-                rule = BucketRetentionRules(type="expire", every_seconds=retention_days * 86_400)
-                bucket = buckets.create_bucket(bucket_name=address.database, org=address.org, retention_rules=rule)
-            mapping = DBRPCreate(
-                org=address.org,
-                bucket_id=bucket.id,
-                database=address.database,
-                retention_policy="campus",
-                default=True,
-            )
-            DBRPsService(client.api_client).post_dbrp(mapping)
-    except (ApiException, OSError) as error:
-        raise SeriesUnavailable(f"{address.url}: {error}") from error
-
-
 @asynccontextmanager
-async def open_influx(address: InfluxAddress) -> AsyncIterator[InfluxSeries]:
-    """The store. Connects with the first write."""
+async def open_influx(address: InfluxAddress, *, campus: str) -> AsyncIterator[InfluxSeries]:
+    """The store. Connects with the first write. campus: whose points it is about."""
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout) as session:
-        writer: Writer = V1Writer(address, session) if address.version == 1 else V2Writer(address)
+        writer: Writer
+        if address.version == 1:
+            writer = V1Writer(address, session)
+        else:
+            from aggregator.series.influx_v2 import V2Writer  # noqa: PLC0415  half a second and 40 MB, for those who use it
+
+            writer = V2Writer(address, timeout_s=TIMEOUT_S)
         try:
-            yield InfluxSeries(address, writer, session)
+            yield InfluxSeries(address, writer, session, campus=campus)
         finally:
             await writer.close()

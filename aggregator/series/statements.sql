@@ -45,13 +45,40 @@ WHERE curve = :curve AND width_s = :width_s AND start_ns >= :from_ns AND start_n
 SELECT curves.measurement AS measurement, count(*) AS n FROM points JOIN curves ON curves.id = points.curve
 GROUP BY curves.measurement;
 
+-- name: curves
+-- Every curve there is.
+SELECT id FROM curves ORDER BY id;
+
+-- name: horizons
+-- Up to where each width was forgotten.
+SELECT width_s, before_ns FROM horizons;
+
+-- name: set_horizon
+-- Never back: what is gone is gone.
+INSERT INTO horizons (width_s, before_ns) VALUES (:width_s, :before_ns)
+ON CONFLICT (width_s) DO UPDATE SET before_ns = excluded.before_ns WHERE excluded.before_ns > horizons.before_ns;
+
+-- name: has_point
+-- Whether a point is there already.
+SELECT 1 FROM points WHERE curve = :curve AND time_ns = :time_ns;
+
+-- name: add_to_stretch
+-- A point so late that the others of its stretch are gone: first stays, since nobody knows which was earlier.
+INSERT INTO rollups (curve, width_s, start_ns, n, minimum, maximum, total, first, last)
+VALUES (:curve, :width_s, :start_ns, 1, :value, :value, :value, :value, :value)
+ON CONFLICT (curve, width_s, start_ns) DO UPDATE SET n = rollups.n + 1,
+    minimum = CASE WHEN excluded.minimum < rollups.minimum THEN excluded.minimum ELSE rollups.minimum END,
+    maximum = CASE WHEN excluded.maximum > rollups.maximum THEN excluded.maximum ELSE rollups.maximum END,
+    total = rollups.total + excluded.total;
+
 -- name: drop_points
--- Retention of what has been rolled up.
-DELETE FROM points WHERE time_ns < :before_ns;
+-- Retention of what has been rolled up, a bounded number at a time: others want to write, too.
+DELETE FROM points WHERE curve = :curve AND time_ns IN
+  (SELECT time_ns FROM points WHERE curve = :curve AND time_ns < :before_ns ORDER BY time_ns LIMIT :rows);
 
 -- name: drop_rollups
 -- Retention of stretches.
-DELETE FROM rollups WHERE width_s = :width_s AND start_ns < :before_ns;
+DELETE FROM rollups WHERE curve = :curve AND width_s = :width_s AND start_ns < :before_ns;
 
 -- name: clear_points
 -- Before a rebuild.
@@ -60,3 +87,7 @@ DELETE FROM points;
 -- name: clear_rollups
 -- Before a rebuild.
 DELETE FROM rollups;
+
+-- name: clear_horizons
+-- Before a rebuild.
+DELETE FROM horizons;

@@ -42,3 +42,6 @@ class SeriesStore(Protocol):
         """A device resource between two times, in at most `buckets` stretches of equal length; those without a value
         are left out, which is how a gap shows. Raises SeriesUnavailable.
         """
+
+    async def expire(self, now_ns: int) -> None:
+        """Forget what is older than it is kept; to be called about every hour. Raises SeriesUnavailable."""

@@ -13,9 +13,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 import yaml
@@ -103,12 +104,13 @@ class Process:
 class Site:
     """broker, aggregator and one box `gate-1` with the terminals of device_ids."""
 
-    def __init__(self, folder: Path, device_ids: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, device_ids: tuple[str, ...], campus_settings: Mapping[str, Any]) -> None:
+        """campus_settings: what stands in the aggregator's settings beside what every site has."""
         self.folder = folder
         self.broker_port, self.http_port = free_ports(2)
         self.campus_file = folder / "campus" / "aggregator.yaml"
         self.edge_file = folder / "gate-1" / "edge.yaml"
-        self._write_campus()
+        self._write_campus(campus_settings)
         self._write_edge(device_ids)
         self.broker = Process(
             [find_program("mosquitto"), "-c", str(folder / "campus/broker/mosquitto.conf")], folder / "broker.log"
@@ -120,7 +122,7 @@ class Site:
     def _ours(self, module: str, config: Path, log: str) -> Process:
         return Process([sys.executable, "-m", module, "run", "-c", str(config)], self.folder / log)
 
-    def _write_campus(self) -> None:
+    def _write_campus(self, more: Mapping[str, Any]) -> None:
         self.campus_file.parent.mkdir()
         settings = {
             "schema": 1,
@@ -136,6 +138,7 @@ class Site:
                 "folder": "broker",
                 "terminal_prefixes": ["mqtt/face"],
             },
+            **more,
         }
         self.campus_file.write_text(yaml.safe_dump(settings))
         done = run("aggregator.cli", "init", str(self.campus_file.parent))
@@ -242,9 +245,11 @@ class Site:
 
 
 @contextmanager
-def running_site(folder: Path, *device_ids: str) -> Iterator[Site]:
+def running_site(
+    folder: Path, *device_ids: str, campus_settings: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[Site]:
     """Running inside the block; on the way out nothing of it is left."""
-    site = Site(folder, device_ids)
+    site = Site(folder, device_ids, campus_settings)
     try:
         site.start()
         yield site

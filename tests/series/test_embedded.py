@@ -69,6 +69,40 @@ async def test_old_points_go_and_their_stretches_stay(series: EmbeddedSeries) ->
     assert await series.curve(DEVICE, "temperature", from_ns=T0, until_ns=T0 + 7200 * NS_PER_S, buckets=2) == []
 
 
+async def test_a_point_that_comes_a_month_late_spoils_no_stretch(series: EmbeddedSeries) -> None:
+    await series.write([measured(20, at * 60) for at in range(120)])
+    await series.expire(T0 + 40 * DAY_NS)
+    late = [measured(50, 61.5), measured(5, 62.5), measured(999, 63, quality="out_of_range")]
+    for _ in range(2):
+        await series.write(late)
+    found = await series.curve(DEVICE, "temperature", from_ns=T0, until_ns=T0 + 7200 * NS_PER_S, buckets=2)
+    assert [(one.count, one.minimum, one.maximum) for one in found] == [(62, 5, 50), (60, 20, 20)]
+    await series.expire(T0 + 41 * DAY_NS)
+    assert await series.curve(DEVICE, "temperature", from_ns=T0, until_ns=T0 + 7200 * NS_PER_S, buckets=2) == found
+
+
+async def test_where_points_are_gone_a_close_look_shows_the_minutes_and_then_the_hours(series: EmbeddedSeries) -> None:
+    await series.write([measured(at, at) for at in range(0, 7200, 10)])
+    span = {"from_ns": T0, "until_ns": T0 + 7200 * NS_PER_S, "buckets": 720}
+    assert len(await series.curve(DEVICE, "temperature", **span)) == 720
+    # Half of it is just old enough: the first hour in minutes, the second as it came.
+    await series.expire(T0 + 30 * DAY_NS + 3600 * NS_PER_S)
+    found = await series.curve(DEVICE, "temperature", **span)
+    assert [one.count for one in found] == [6] * 60 + [1] * 360
+    await series.expire(T0 + 400 * DAY_NS)
+    assert [one.count for one in await series.curve(DEVICE, "temperature", **span)] == [360, 360]
+    await series.expire(T0 + 3700 * DAY_NS)
+    assert await series.curve(DEVICE, "temperature", **span) == []
+
+
+async def test_more_points_than_fit_into_one_step_go_too(series: EmbeddedSeries, monkeypatch) -> None:
+    monkeypatch.setattr("aggregator.series.embedded.DROPPED_MAX", 7)
+    await series.write([measured(1, at) for at in range(50)])
+    await series.write([measured(2, at, resource="humidity") for at in range(50)])
+    await series.expire(T0 + 31 * DAY_NS)
+    assert await series.counts() == {}
+
+
 async def test_nonsense_is_refused(series: EmbeddedSeries) -> None:
     for span in ({"from_ns": 5, "until_ns": 5}, {"from_ns": 9, "until_ns": 5}):
         with pytest.raises(ValueError, match="stretch"):

@@ -1,4 +1,4 @@
-"""Debian's InfluxDB in a folder of the test, and before it the write API of version 2, which that version lacks."""
+"""Debian's InfluxDB in a folder of the test. What version 2 adds stands before it in influx_v2."""
 
 import os
 import shutil
@@ -6,13 +6,11 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import aiohttp
 import pytest
-from aiohttp import web
 
 from simulators.children import free_ports
 
@@ -86,38 +84,3 @@ def running_influx(folder: Path) -> Iterator[Influx]:
         yield influx
     finally:
         influx.kill()
-
-
-@asynccontextmanager
-async def version_2(influx: Influx, *, token: str) -> AsyncIterator[str]:
-    """`/api/v2/write` and `/query` with a token, in front of a server of version 1. Gives the URL."""
-
-    async def write(request: web.Request) -> web.Response:
-        if request.headers.get("Authorization") != f"Token {token}":
-            return web.json_response({"code": "unauthorized"}, status=401)
-        assert request.query["precision"] == "ns"
-        body = await request.read()
-        async with session.post(
-            f"{influx.url}/write", params={"db": request.query["bucket"], "precision": "ns"}, data=body
-        ) as answer:
-            text = await answer.read()
-            return web.Response(status=answer.status, body=text)
-
-    async def query(request: web.Request) -> web.Response:
-        if request.headers.get("Authorization") != f"Token {token}":
-            return web.json_response({"code": "unauthorized"}, status=401)
-        async with session.get(f"{influx.url}/query", params=dict(request.query)) as answer:
-            return web.Response(status=answer.status, body=await answer.read())
-
-    app = web.Application(client_max_size=64 * 1024 * 1024)
-    app.add_routes([web.post("/api/v2/write", write), web.get("/query", query)])
-    async with aiohttp.ClientSession() as session:
-        runner = web.AppRunner(app)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        port = runner.addresses[0][1]
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            await runner.cleanup()
