@@ -126,8 +126,8 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, t
     out, each use of which was never taken or has its outcome in the outbox; the box takes nothing more under them.
     commands_pending: commands the box works on whose outcome is not in the outbox yet. Both are true of a moment before
     lanes was read, so that a campus which has the whole of lane A (queued is 0) may conclude: a command under a settled
-    lease of this session, or, when commands_pending is 0, under any lease of an earlier session, that has no
-    Command/Taken in the ledger was never carried out and never will be.
+    lease of this session, or, when commands_pending is 0, under any lease of an earlier session or one that had run out
+    before the stamp, that has no Command/Taken in the ledger was never carried out and never will be.
     """
 
     session: Nonce

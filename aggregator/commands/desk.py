@@ -19,6 +19,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from aggregator.commands.facts import Asked, outcome_id, requested, requested_id, settled, taken_id
 from aggregator.commands.shelf import LeaseShelf
@@ -103,6 +104,10 @@ class CommandDesk:
         self.shelf = LeaseShelf()
         self._fresh: dict[str, Heartbeat] = {}
         self._beat = asyncio.Event()
+        # Edge -> session of its last heartbeat.
+        self._sessions: dict[str, str] = {}
+        # Requests under one key go one after the other; a lock lives as long as somebody holds it or waits for it.
+        self._keys: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     # --- what boxes say -------------------------------------------------------------------------------
 
@@ -110,10 +115,12 @@ class CommandDesk:
         """A box was welcomed."""
         self.shelf.hello(edge)
         self._fresh.pop(edge, None)
+        self._sessions.pop(edge, None)
 
     def heard(self, edge: str, heartbeat: Heartbeat, heard_ns: int) -> None:
         """A heartbeat of a welcomed box."""
         self.shelf.heard(edge, heartbeat, heard_ns)
+        self._sessions[edge] = heartbeat.session
         if edge in self._fresh or len(self._fresh) < WAITING_MAX:
             self._fresh[edge] = heartbeat
             self._beat.set()
@@ -124,22 +131,37 @@ class CommandDesk:
         """Carry a request out as far as the desk can. Raises Refused, StorageError, sqlite3.Error."""
         begun_ns = self._clock.mono_ns()
         asked = await self._checked(request)
+        if not request.key:
+            await self._carry_all(asked, begun_ns)
+            return _answer(asked)
+        async with self._keys.setdefault((request.caller, request.key), asyncio.Lock()):
+            return await self._once(request, asked, begun_ns)
+
+    async def _once(self, request: Request, asked: list[Asked], begun_ns: int) -> dict[str, Any]:
+        """Carry on what was begun under the key, or begin."""
         answer = _answer(asked)
-        if request.key:
-            earlier = await self._remember(request, answer)
-            if earlier is not None:
-                answer = earlier
-                ids = {item["device"]: item["id"] for item in answer["items"]}
-                asked = [replace(one, command_id=ids[one.device], group_id=answer["group_id"]) for one in asked]
+        earlier = await self._remember(request, answer)
+        if earlier is not None:
+            answer = earlier
+            ids = {item["device"]: item["id"] for item in answer["items"]}
+            asked = [replace(one, command_id=ids[one.device], group_id=answer["group_id"]) for one in asked]
+        try:
+            await self._carry_all(asked, begun_ns)
+        except Refused:
+            # Nothing was done now. What an earlier call may have done under the key must not be done again.
+            if earlier is None:
+                await self._forget(request)
+            raise
+        return answer
+
+    async def _carry_all(self, asked: Sequence[Asked], begun_ns: int) -> None:
+        """What is not in the ledger yet. Raises Refused when none of their boxes can be reached."""
         now_ns = self._clock.mono_ns()
         fresh = [one for one in asked if await self._ledger.event(requested_id(one.command_id)) is None]
         if fresh and not any(self.shelf.reachable(one.edge, now_ns) for one in fresh):
-            if request.key:
-                await self._forget(request)
             raise Refused(503, "box_unreachable", {"devices": [one.device for one in fresh]})
         for one in fresh:
             await self._carry(one, begun_ns)
-        return answer
 
     async def _checked(self, request: Request) -> list[Asked]:
         if not request.devices or len(set(request.devices)) != len(request.devices):
@@ -272,10 +294,14 @@ class CommandDesk:
         alarms = heartbeat.lanes.get(Lane.A)
         if alarms is None or alarms.queued:
             return
-        gone = frozenset(heartbeat.settled_leases)
-        for row in await self._view.open_of(edge):
+        leases_over = self.shelf.over(edge, heartbeat)
+        rows = await self._view.open_of(edge)
+        if self._sessions.get(edge) != heartbeat.session:
+            # Another session has begun meanwhile, and what was asked in it is not this heartbeat's to end.
+            return
+        for row in rows:
             later = row["session"] != heartbeat.session
-            over = heartbeat.commands_pending == 0 if later else row["lease"] in gone
+            over = heartbeat.commands_pending == 0 if later else row["lease"] in leases_over
             if over:
                 await self._conclude(row, "unreachable" if row["epoch"] == heartbeat.epoch else "unknown")
 

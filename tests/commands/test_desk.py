@@ -1,5 +1,6 @@
 """The desk through the API, against a box that the test plays by hand."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -310,6 +311,77 @@ async def test_a_later_session_ends_what_an_earlier_one_did_not_take(box: Box, e
     assert (await shown(box, command_id))["state"] == "requested"
     await box.settle()
     assert (await shown(box, command_id))["result"] == result
+
+
+async def test_a_lease_whose_settling_was_never_heard_is_over_by_the_clock_of_its_box(box: Box) -> None:
+    """The campus was cut off from its broker for longer than a box tells a settled lease again."""
+    box.beat()
+    command_id = (await ask(box)).json()["items"][0]["id"]
+    box.rig.box.clock.advance(10.5)
+    await box.settle()
+    assert (await shown(box, command_id))["state"] == "requested"
+    box.rig.box.clock.advance(60)
+    await box.settle(pending=1)
+    assert (await shown(box, command_id))["state"] == "requested"
+    await box.settle()
+    end = await shown(box, command_id)
+    assert (end["state"], end["result"]) == ("settled", "unreachable")
+
+
+async def test_a_heartbeat_of_an_earlier_session_ends_nothing_of_a_later_one(box: Box) -> None:
+    """Both are under way in the desk at the same time: the view answers after the later one has begun."""
+    desk, view = box.rig.campus.desk, box.rig.campus.commands
+    box.beat()
+    earlier = box.heartbeat
+    asked: list[str] = []
+    open_of = view.open_of
+
+    async def slowly(edge: str) -> list[dict[str, Any]]:
+        desk.hello(edge)
+        box.session = "6" * 32
+        box.beat()
+        asked.append((await ask(box)).json()["items"][0]["id"])
+        await box.read()
+        return await open_of(edge)
+
+    view.open_of = slowly  # type: ignore[method-assign]  # of this test
+    await desk.settle(box.edge, earlier)
+    view.open_of = open_of  # type: ignore[method-assign]
+    await box.read()
+    assert (await shown(box, asked[0]))["state"] == "requested"
+
+
+async def test_a_key_that_is_used_twice_at_once_sends_one_frame(box: Box) -> None:
+    box.beat()
+    one, two = await asyncio.gather(ask(box), ask(box))
+    assert (one.status_code, two.status_code) == (202, 202)
+    assert one.json() == two.json()
+    assert len(box.heard()) == 1
+
+
+async def test_a_key_under_which_something_was_done_is_never_forgotten(box: Box) -> None:
+    """The desk died between two devices of a group, and their box is away when the caller asks again."""
+    box.beat()
+    append, calls = box.rig.ledger.append_campus, []
+
+    async def killed_at_the_second(*args: Any) -> Any:
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return await append(*args)
+
+    box.rig.campus.desk._ledger.append_campus = killed_at_the_second  # type: ignore[method-assign]  # a kill
+    with pytest.raises(KeyboardInterrupt):
+        await ask(box, *DEVICE_NAMES)
+    box.rig.campus.desk._ledger.append_campus = append  # type: ignore[method-assign]
+    (first,) = box.heard()
+    box.rig.clock.advance(60)
+    assert (await ask(box, *DEVICE_NAMES)).status_code == 503
+    box.beat()
+    answer = await ask(box, *DEVICE_NAMES)
+    assert answer.status_code == 202
+    assert [item["id"] for item in answer.json()["items"]] == [command.id for command in box.heard()]
+    assert box.heard()[0] == first
 
 
 async def test_the_first_end_stands_and_another_is_counted(box: Box) -> None:
