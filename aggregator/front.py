@@ -21,6 +21,7 @@ from typing import Final
 from aggregator.admission import Admission
 from wire.errors import Malformed
 from wire.mqtt_link import BrokerAddress, LinkError, LinkRefused, Message, MqttLink
+from wire.outage import Outage
 from wire.topics import Down, down_topic, parse_up, up_filter
 
 log = logging.getLogger(__name__)
@@ -29,8 +30,10 @@ RECEIVE_MAXIMUM: Final = 256
 IN_FLIGHT_MAX: Final = 1024
 IN_FLIGHT_BYTES_MAX: Final = 32 * 1024 * 1024
 ANSWER_TIMEOUT_S: Final = 30.0
-WAIT_S_MIN: Final = 1.0
-WAIT_S_MAX: Final = 60.0
+# There is one of us; nobody is spared by waiting longer, and until we are back every screen stands still.
+WAIT_S_MAX: Final = 4.0
+# A refusal is not going to pass by itself soon.
+REFUSED_WAIT_S: Final = 10.0
 
 
 @dataclass(slots=True)
@@ -65,26 +68,25 @@ class Front:
         client_id: str,
         chance: Callable[[], float],
     ) -> None:
-        """client_id: unique at the broker. chance: uniform in [0, 1), spreads reconnects."""
+        """client_id: unique at the broker. chance: uniform in [0, 1)."""
         self._admission = admission
         self._address = address
         self._campus = campus
         self._client_id = client_id
-        self._chance = chance
         self._link: MqttLink | None = None
-        self._bound_s = WAIT_S_MIN
-        self._attempts = 0
         self._bytes = 0
-        self._down_since_s: float | None = None
+        self._outage = Outage(log, "broker link", chance=chance, longest_s=WAIT_S_MAX)
         self.health = FrontHealth()
 
     async def run(self) -> None:
-        """Serve for ever: connect, subscribe, answer; after an outage again, with full jitter from 1 s up to 60 s."""
+        """Serve for ever: connect, subscribe, answer; after an outage again (wire.outage)."""
         while True:
             async with asyncio.TaskGroup() as handlers:
                 cause = await self._serve(handlers)
                 # What was taken in may still be committed; its answers are lost with the link, which is allowed.
-            await asyncio.sleep(self._down(cause))
+            wait_s = self._outage.began(cause, wait_s=REFUSED_WAIT_S if isinstance(cause, LinkRefused) else None)
+            self.health.outages = self._outage.count
+            await asyncio.sleep(wait_s)
 
     async def send(self, edge: str, leaf: Down, frame: bytes) -> None:
         """Publish one frame to a box; returns when the broker has it. Raises LinkError, LinkRefused."""
@@ -111,7 +113,8 @@ class Front:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 await link.subscribe(up_filter(self._campus))
             self._link = link
-            self._up()
+            self.health.link_up = True
+            self._outage.ended()
             await link.closed.wait()
         except (LinkError, TimeoutError) as error:
             return error
@@ -164,26 +167,3 @@ class Front:
             except (LinkRefused, TimeoutError) as error:
                 self.health.refused += 1
                 log.debug("answer refused", extra={"edge": topic.edge, "cause": str(error)})
-
-    # --- outages --------------------------------------------------------------------------------------
-
-    def _up(self) -> None:
-        down_for_s = 0.0
-        if self._down_since_s is not None:
-            down_for_s = round(asyncio.get_running_loop().time() - self._down_since_s, 1)
-        log.info("broker link up", extra={"down_for_s": down_for_s, "attempts": self._attempts + 1})
-        self.health.link_up = True
-        self._bound_s, self._attempts, self._down_since_s = WAIT_S_MIN, 0, None
-
-    def _down(self, error: Exception) -> float:
-        """Note an outage; returns how long to wait. A refusal is not going to pass by itself soon."""
-        self._attempts += 1
-        if isinstance(error, LinkRefused):
-            self._bound_s = WAIT_S_MAX
-        wait_s = self._chance() * self._bound_s
-        if self._down_since_s is None:
-            self._down_since_s = asyncio.get_running_loop().time()
-            self.health.outages += 1
-            log.warning("broker link down", extra={"cause": str(error), "retry_in_s": round(wait_s, 1)})
-        self._bound_s = min(self._bound_s * 2, WAIT_S_MAX)
-        return wait_s

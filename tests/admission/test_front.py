@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aggregator.admission import Admission
-from aggregator.front import IN_FLIGHT_MAX, RECEIVE_MAXIMUM, WAIT_S_MAX, Front
+from aggregator.front import IN_FLIGHT_MAX, RECEIVE_MAXIMUM, REFUSED_WAIT_S, WAIT_S_MAX, Front
 from aggregator.ledger import MemoryLedger
 from tests.admission.box import ALARM, CAMPUS, Box, ack, welcome
 from tests.admission.broker import Broker
@@ -145,7 +145,7 @@ async def test_a_broker_that_forgets_everything_costs_one_outage_and_no_record(
         await gate.connect(broker.address)
         assert welcome(await gate.ask(gate.box.hello())).lanes[Lane.D].through == 5
         assert ack(await gate.ask(gate.box.batch(Lane.D, 5))).through == 10
-    assert [record.message for record in caplog.records] == ["broker link down", "broker link up"]
+    assert [record.message for record in caplog.records] == ["part down", "part up"]
     assert stage.front.health.outages == 1
 
 
@@ -228,11 +228,17 @@ async def test_frames_over_the_bound_are_dropped_when_the_broker_does_not_hold_t
         await until(lambda: stage.front.health.in_flight == 0)
 
 
-async def test_a_refusal_waits_long_and_an_outage_grows_its_bound(broker: Broker) -> None:
-    front = Stage(broker).front
-    front._chance = lambda: 1.0
-    waits = [front._down(LinkError("gone")) for _ in range(8)]
-    assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
-    front = Stage(broker).front
-    front._chance = lambda: 0.5
-    assert front._down(LinkRefused("bad password")) == WAIT_S_MAX / 2
+async def test_a_refusal_waits_longer_than_any_outage(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def refused(*_: object, **__: object) -> MqttLink:
+        raise LinkRefused("bad password")
+
+    monkeypatch.setattr(MqttLink, "connect", refused)
+    front = Front(stage.admission, BrokerAddress(host="127.0.0.1", port=1), campus=CAMPUS, client_id="other", chance=lambda: 0.0)
+    task = asyncio.create_task(front.run())
+    await until(lambda: front.health.outages)
+    task.cancel()
+    (down,) = [record for record in caplog.records if record.message == "part down"]
+    assert (down.cause, down.retry_in_s) == ("bad password", REFUSED_WAIT_S)
+    assert REFUSED_WAIT_S > WAIT_S_MAX
