@@ -235,7 +235,8 @@ async def test_a_refusal_waits_longer_than_any_outage(
         raise LinkRefused("bad password")
 
     monkeypatch.setattr(MqttLink, "connect", refused)
-    front = Front(stage.admission, BrokerAddress(host="127.0.0.1", port=1), campus=CAMPUS, client_id="other", chance=lambda: 0.0)
+    nowhere = BrokerAddress(host="127.0.0.1", port=1)
+    front = Front(stage.admission, nowhere, campus=CAMPUS, client_id="other", chance=lambda: 0.0)
     task = asyncio.create_task(front.run())
     await until(lambda: front.health.outages)
     task.cancel()
