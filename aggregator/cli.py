@@ -194,17 +194,20 @@ def user_passwd(name: Annotated[str, typer.Argument()], config: Config = CONFIG,
 
 
 @terminal_app.command("add", help=_T("agg.cli.terminal_add"))
-def terminal_add(
+def terminal_add(  # noqa: PLR0917  typer calls it with names
     name: Annotated[str, typer.Argument()],
     config: Config = CONFIG,
-    prefix: Annotated[str, typer.Option("--prefix", help=_T("agg.cli.opt.prefix"))] = "mqtt/face",
+    spoken: Annotated[str, typer.Option("--protocol", help=_T("agg.cli.opt.protocol"))] = "facesluice",
+    prefix: Annotated[str | None, typer.Option("--prefix", help=_T("agg.cli.opt.prefix"))] = None,
     device_id: Annotated[str | None, typer.Option("--device-id", help=_T("agg.cli.opt.device_id"))] = None,
     lang: Language = None,
 ) -> None:
     """Print a broker password for one terminal, or for all below a prefix."""
     from aggregator.office_cli import add_terminal
 
-    raise typer.Exit(add_terminal(_settings(config, lang), name, prefix, device_id, Texts(lang)))
+    raise typer.Exit(
+        add_terminal(_settings(config, lang), name, Texts(lang), spoken=spoken, prefix=prefix, device_id=device_id)
+    )
 
 
 @readers_app.command("rebuild", help=_T("agg.cli.readers_rebuild"))

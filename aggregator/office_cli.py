@@ -23,12 +23,12 @@ from aggregator.broker import (
     new_password,
     password_hash,
     terminal_user,
-    terminals_user,
 )
 from aggregator.campus_keys import CampusKeyError, make_campus_key, make_signing_key, write_secret
 from aggregator.settings import SAMPLE, AggregatorSettings, read_settings
 from aggregator.storage import StorageError
 from device_profiles.findings import nearest
+from device_profiles.protocols import protocol, protocol_names
 from wire.clock import utc_text
 from wire.i18n import Texts
 
@@ -194,8 +194,17 @@ def set_password(settings: AggregatorSettings, name: str, password: str, texts: 
     return with_parts(settings, change, texts, lambda _: typer.echo(texts("agg.user.changed", name=name)))
 
 
-def add_terminal(settings: AggregatorSettings, name: str, prefix: str, device_id: str | None, texts: Texts) -> int:
-    """The password alone goes to stdout. Without a device id the account is for all terminals below the prefix."""
+def add_terminal(
+    settings: AggregatorSettings, name: str, texts: Texts, *, spoken: str, prefix: str | None, device_id: str | None
+) -> int:
+    """The password alone goes to stdout. Without a device id the account is for all devices below the prefix. 2 when
+    the protocol has no devices at a broker.
+    """
+    topics = protocol(spoken).topics if spoken in protocol_names() else None
+    if topics is None:
+        known = [one for one in protocol_names() if protocol(one).topics is not None]
+        typer.echo(texts("agg.terminal.no_protocol", name=spoken, known=", ".join(known)), err=True)
+        return EXIT_USAGE
     if settings.broker.folder is None:
         typer.echo(texts("agg.terminal.no_folder"), err=True)
         return EXIT_SETTINGS
@@ -203,10 +212,7 @@ def add_terminal(settings: AggregatorSettings, name: str, prefix: str, device_id
     password = new_password(os.urandom)
     hashed = password_hash(password, os.urandom)
     try:
-        if device_id is None:
-            folder.put(terminals_user(name, prefix, hashed))
-        else:
-            folder.put(terminal_user(name, prefix, device_id, hashed))
+        folder.put(terminal_user(name, topics, prefix or topics.prefix, hashed, device_id=device_id or ""))
     except (ValueError, OSError) as error:
         typer.echo(texts("agg.run.stopped", cause=error), err=True)
         return EXIT_FAILED

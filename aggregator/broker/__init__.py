@@ -41,7 +41,6 @@ from aggregator.broker.users import (
     password_hash,
     password_matches,
     terminal_user,
-    terminals_user,
 )
 
 __all__ = [
@@ -61,5 +60,4 @@ __all__ = [
     "password_matches",
     "render_configuration",
     "terminal_user",
-    "terminals_user",
 ]

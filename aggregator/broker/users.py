@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from device_profiles.protocols import MqttTopics
 from wire.topics import PROTOCOL, is_name
 
 # The passwords are random (new_password), so the hash only has to be one way; a broker that reboots together with
@@ -73,28 +74,15 @@ def edge_user(campus: str, edge: str, password_hash: str, *, terminal_prefixes: 
     return BrokerUser(name=edge, role=Role.EDGE, password_hash=password_hash, grants=tuple(grants))
 
 
-def terminal_user(name: str, prefix: str, device_id: str, password_hash: str) -> BrokerUser:
-    """One FaceSluice terminal. The two shared topics are open to it because the protocol has no others."""
-    own = f"{_checked(prefix)}/{_checked(device_id)}"
-    grants = (
-        Grant("write", f"{prefix}/basic"),
-        Grant("write", f"{prefix}/heartbeat"),
-        Grant("write", f"{own}/+"),
-        Grant("read", own),
-    )
-    return BrokerUser(name=name, role=Role.TERMINALS, password_hash=password_hash, grants=grants)
-
-
-def terminals_user(name: str, prefix: str, password_hash: str) -> BrokerUser:
-    """One account for all FaceSluice terminals below a prefix, for sites that cannot set one for each."""
+def terminal_user(name: str, topics: MqttTopics, prefix: str, password_hash: str, *, device_id: str = "") -> BrokerUser:
+    """One device of a protocol; without a device id all of them below the prefix, for sites that cannot set one for
+    each.
+    """
     _checked(prefix)
-    grants = (
-        Grant("write", f"{prefix}/basic"),
-        Grant("write", f"{prefix}/heartbeat"),
-        Grant("write", f"{prefix}/+/+"),
-        Grant("read", f"{prefix}/+"),
-    )
-    return BrokerUser(name=name, role=Role.TERMINALS, password_hash=password_hash, grants=grants)
+    device = _checked(device_id) if device_id else "+"
+    said = [Grant("write", topic.format(prefix=prefix, device=device)) for topic in topics.said]
+    heard = [Grant("read", topic.format(prefix=prefix, device=device)) for topic in topics.heard]
+    return BrokerUser(name=name, role=Role.TERMINALS, password_hash=password_hash, grants=(*said, *heard))
 
 
 def _check_names(*names: str) -> None:

@@ -68,6 +68,19 @@ WHOLE: Final = FieldType(frozenset({int}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MqttTopics:
+    """Where the devices of a protocol speak at a broker and what they listen to, for its access list.
+
+    prefix: their factory setting. said, heard: topic filters with `{prefix}` and `{device}`, which stands for one
+    device's id or for any.
+    """
+
+    prefix: str
+    said: tuple[str, ...]
+    heard: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProtocolModel:
     """A protocol as a profile sees it.
 
@@ -75,7 +88,7 @@ class ProtocolModel:
     that a mapping may use. fields: what each of these can hold; a field means the same in every message. address: the
     model of a device's own address in settings; address_key: the text by which the codec knows the device. attributes:
     the model of a device resource's attributes. names_resources: fields of the address that list resources of the
-    device's profile.
+    device's profile. topics: of a protocol whose devices speak to a broker.
     """
 
     name: str
@@ -86,6 +99,7 @@ class ProtocolModel:
     address_key: Callable[[BaseModel], str]
     attributes: type[BaseModel] = field(default=NoAttributes)
     names_resources: tuple[str, ...] = ()
+    topics: MqttTopics | None = None
 
 
 @cache

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from device_profiles.findings import nearest
-from device_profiles.protocols import CODE, MEASURE, TEXT, FieldType, ProtocolModel, StrictModel
+from device_profiles.protocols import CODE, MEASURE, TEXT, FieldType, MqttTopics, ProtocolModel, StrictModel
 
 
 class Address(StrictModel):
@@ -53,6 +53,13 @@ _FIELDS: Final[Mapping[str, FieldType]] = {
 }
 _PUSH: Final = frozenset(_FIELDS) - {"operator"}
 
+# The two shared topics are open to a terminal of its own account, too, because the protocol has no others.
+TOPICS: Final = MqttTopics(
+    prefix="mqtt/face",
+    said=("{prefix}/basic", "{prefix}/heartbeat", "{prefix}/{device}/+"),
+    heard=("{prefix}/{device}",),
+)
+
 PROTOCOL: Final = ProtocolModel(
     name="facesluice",
     transports=frozenset({"mqtt"}),
@@ -69,4 +76,5 @@ PROTOCOL: Final = ProtocolModel(
     address=Address,
     address_key=_key,
     attributes=Attributes,
+    topics=TOPICS,
 )

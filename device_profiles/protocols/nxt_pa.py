@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, Field
 
-from device_profiles.protocols import TEXT, TRUTH, WHOLE, FieldType, ProtocolModel, StrictModel
+from device_profiles.protocols import TEXT, TRUTH, WHOLE, FieldType, MqttTopics, ProtocolModel, StrictModel
 
 
 class Address(StrictModel):
@@ -41,6 +41,12 @@ _FIELDS: Final[Mapping[str, FieldType]] = {
     ),
 }
 
+TOPICS: Final = MqttTopics(
+    prefix="channels/school",
+    said=("{prefix}/messages/{device}",),
+    heard=("{prefix}/messages/{device}", "{prefix}/messages/common/device"),
+)
+
 PROTOCOL: Final = ProtocolModel(
     name="nxt-pa",
     transports=frozenset({"mqtt"}),
@@ -54,4 +60,5 @@ PROTOCOL: Final = ProtocolModel(
     address=Address,
     address_key=_key,
     attributes=Attributes,
+    topics=TOPICS,
 )

@@ -35,6 +35,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from device_profiles.protocols.facesluice import TOPICS
 from edge_agent.codecs import Decoded, Sign, is_token, loose
 from edge_agent.codecs.kinds.mqtt import Answer, Downlink, MqttCodec, MqttOrders
 from edge_agent.codecs.loose import ABSENT
@@ -42,8 +43,6 @@ from edge_agent.message import Discard, Holder, Message, RawCredential, Secret
 from edge_agent.orders import Order, Performed
 from wire.identity import source_no
 from wire.records import CredentialKind, Scalar
-
-TOPIC_PREFIX: Final = "mqtt/face"
 
 # Both pictures ride inside: a face of 1 MB and a scene of 2 MB at most, V1.25 section 1.1, in base64.
 PAYLOAD_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -369,7 +368,7 @@ def _time(info: _Info) -> str | None:
 
 SPEC: Final = MqttCodec(
     protocol="facesluice",
-    topic_prefix=TOPIC_PREFIX,
+    topic_prefix=TOPICS.prefix,
     payload_bytes_max=PAYLOAD_BYTES_MAX,
     subscriptions=subscriptions,
     decode=decode,

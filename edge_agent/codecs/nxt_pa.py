@@ -22,13 +22,13 @@ from typing import Any, Final, NamedTuple
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
+from device_profiles.protocols.nxt_pa import TOPICS
 from edge_agent.codecs import Decoded, Sign, is_token
 from edge_agent.codecs.kinds.mqtt import Answer, Downlink, MqttCodec, MqttOrders
 from edge_agent.message import Discard, Message
 from edge_agent.orders import Order, Performed
 from wire.records import Scalar
 
-TOPIC_PREFIX: Final = "channels/school"
 PAYLOAD_BYTES_MAX: Final = 64 * 1024
 PLATFORM: Final = "campus-edge"
 _ORDER: Final = f"{PLATFORM}_"
@@ -238,7 +238,7 @@ def answer(message: Message) -> Answer | None:
 
 SPEC: Final = MqttCodec(
     protocol="nxt-pa",
-    topic_prefix=TOPIC_PREFIX,
+    topic_prefix=TOPICS.prefix,
     payload_bytes_max=PAYLOAD_BYTES_MAX,
     subscriptions=subscriptions,
     decode=decode,

@@ -28,6 +28,7 @@ from aggregator.broker import (
     password_hash,
     terminal_user,
 )
+from device_profiles.protocols.facesluice import TOPICS
 from edge_agent.settings import read_settings
 from simulators.broker import HOST, EmbeddedBroker, Flavour, iotcore, mosquitto
 from simulators.campus.stations import Station
@@ -207,7 +208,7 @@ def _accounts(layout: Layout) -> Iterator[BrokerUser]:
     # The boxes are not among them: the aggregator lets each in when it joins.
     yield aggregator_user(CAMPUS, hashed("aggregator"))
     for slot in layout.slots():
-        yield terminal_user(slot.serial, slot.prefix, slot.serial, hashed(slot.serial))
+        yield terminal_user(slot.serial, TOPICS, slot.prefix, hashed(slot.serial), device_id=slot.serial)
     for _, station in layout.stations():
         yield from station.accounts({account: hashed(account) for account in station.account_names()})
 

@@ -16,8 +16,9 @@ from aggregator.broker import (
     edge_user,
     password_hash,
     render_configuration,
-    terminals_user,
+    terminal_user,
 )
+from device_profiles.protocols.facesluice import TOPICS
 from tests.support.clock import seeded
 
 CAMPUS = "demo-school"
@@ -59,7 +60,7 @@ def test_passwords_of_boxes_never_cross_a_network_in_the_clear(audience: Audienc
 
 def test_terminals_may_speak_plainly_and_find_only_terminals_on_their_listener(tmp_path: Path) -> None:
     folder = installed(tmp_path, Listener(), Listener(host="192.0.2.1", audience=Audience.TERMINALS))
-    folder.put(edge_user(CAMPUS, "gate-1", HASH), terminals_user("terminals", "mqtt/face", HASH))
+    folder.put(edge_user(CAMPUS, "gate-1", HASH), terminal_user("terminals", TOPICS, "mqtt/face", HASH))
     conf = directives(folder.config_file.read_text())
     plain = conf[conf.index("listener 1883 192.0.2.1") :]
     assert f"password_file {folder.folder}/terminals.passwd" in plain

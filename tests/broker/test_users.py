@@ -14,8 +14,8 @@ from aggregator.broker import (
     password_hash,
     password_matches,
     terminal_user,
-    terminals_user,
 )
+from device_profiles.protocols.facesluice import TOPICS
 from tests.support.clock import seeded
 
 HASH = password_hash("secret", seeded(1))
@@ -62,7 +62,7 @@ def test_a_box_hears_all_of_its_terminals_and_speaks_to_each() -> None:
 
 
 def test_a_terminal_of_its_own_account_cannot_speak_as_another() -> None:
-    user = terminal_user("face-1", "mqtt/face", "1026701", HASH)
+    user = terminal_user("face-1", TOPICS, "mqtt/face", HASH, device_id="1026701")
     assert {grant.topic for grant in user.grants if grant.access == "write"} == {
         "mqtt/face/basic",
         "mqtt/face/heartbeat",
@@ -82,7 +82,7 @@ def test_a_name_that_could_break_a_line_is_refused(name: str) -> None:
 )
 def test_a_prefix_that_could_reach_beyond_itself_is_refused(prefix: str) -> None:
     with pytest.raises(ValueError, match=r"prefix|bad topic"):
-        terminals_user("terminals", prefix, HASH)
+        terminal_user("terminals", TOPICS, prefix, HASH)
     with pytest.raises(ValueError, match=r"prefix|bad topic"):
         edge_user("demo-school", "gate-1", HASH, terminal_prefixes=[prefix])
 

@@ -13,11 +13,12 @@ from aggregator.broker import (
     aggregator_user,
     edge_user,
     password_hash,
-    terminals_user,
+    terminal_user,
 )
 from aggregator.broker.users import password_matches
 from aggregator.enrolment import TOKEN_PREFIX, Answer, BrokerAccess, Enrolment, EnrolmentRefused
 from aggregator.storage import Database
+from device_profiles.protocols.facesluice import TOPICS
 from tests.admission.box import CAMPUS
 from tests.support.clock import VirtualClock, seeded
 
@@ -54,7 +55,7 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
     folder.install(BrokerSettings(campus=CAMPUS))
     random = seeded(21)
     folder.put(aggregator_user(CAMPUS, password_hash("its own", random)))
-    folder.put(terminals_user("terminals", "mqtt/face", password_hash("theirs", random)))
+    folder.put(terminal_user("terminals", TOPICS, "mqtt/face", password_hash("theirs", random)))
 
     async with await Database.open(tmp_path / "office.sqlite", "aggregator.accounts") as db:
         enrolment = Enrolment(
@@ -173,7 +174,7 @@ async def test_the_names_of_other_users_of_the_broker_are_not_for_boxes(office: 
 
 async def test_a_name_that_became_another_user_after_the_token_was_issued_is_refused(office: Office):
     token = await office.enrolment.issue("south-gate")
-    office.folder.put(terminals_user("south-gate", "mqtt/face", password_hash("theirs", seeded(4))))
+    office.folder.put(terminal_user("south-gate", TOPICS, "mqtt/face", password_hash("theirs", seeded(4))))
     before = office.folder.users()
     assert await office.refusal("south-gate", token) == "wrong_edge"
     assert office.folder.users() == before

@@ -26,8 +26,9 @@ from aggregator.broker import (
     edge_user,
     new_password,
     password_hash,
-    terminals_user,
+    terminal_user,
 )
+from device_profiles.protocols import protocol
 from wire.mqtt_link import BrokerAddress
 
 HOST: Final = "127.0.0.1"
@@ -207,7 +208,11 @@ class Mosquitto(Program):
         hashed = password_hash(password, os.urandom)
         return self.enter(edge_user(self.campus, edge, hashed, terminal_prefixes=terminal_prefixes), password)
 
-    def terminals(self, name: str = "terminals", prefix: str = PREFIX) -> BrokerAddress:
-        """The way in of all FaceSluice terminals below a prefix."""
+    def terminals(
+        self, name: str = "terminals", prefix: str = PREFIX, *, protocol_name: str = "facesluice"
+    ) -> BrokerAddress:
+        """The way in of all devices of a protocol below a prefix."""
+        topics = protocol(protocol_name).topics
+        assert topics is not None
         password = new_password(os.urandom)
-        return self.enter(terminals_user(name, prefix, password_hash(password, os.urandom)), password)
+        return self.enter(terminal_user(name, topics, prefix, password_hash(password, os.urandom)), password)
