@@ -35,6 +35,10 @@ _SENSITIVE_KEY: Final = re.compile(_SENSITIVE, re.IGNORECASE)
 _SENSITIVE_LINE: Final = re.compile(rf"((?<![\w-]){_SENSITIVE}[\"']?\s*:\s*)\S.*$", re.IGNORECASE)
 
 
+# As devices write it, who compare it as text.
+_OCTET: Final = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+IPV4: Final = rf"^(?:{_OCTET}\.){{3}}{_OCTET}$"
+
 # What a pattern asks for, in words: `finding.pattern_<word>`.
 FORMS: Final[Mapping[str, str]] = {
     r"^[a-z0-9][a-z0-9-]{0,62}$": "name",
@@ -45,6 +49,7 @@ FORMS: Final[Mapping[str, str]] = {
     r"^[^#+\s/][^#+\s]*$": "topic",
     r"^/.+": "path",
     r"^https?://[^\s/]+$": "url",
+    IPV4: "ipv4",
 }
 
 

@@ -12,7 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from device_profiles.findings import Finding, in_order, nearest
 from device_profiles.meaning import check_command, check_mapping, check_reach, resource_type
@@ -61,6 +62,7 @@ Line = Annotated[str, Field(min_length=1, max_length=200)]
 Code = str | int | bool
 # A limit that is infinite or no number at all would be none.
 Number = Annotated[float, Field(allow_inf_nan=False)]
+CardLength = Annotated[int, Field(ge=3, le=10)]
 
 T = TypeVar("T")
 # Of resources, commands, mappings; far above any device, and few enough to hold each against each other.
@@ -108,15 +110,22 @@ class CardRule(StrictModel):
     """How this device writes card numbers, so that one card has one number whichever reader saw it.
 
     notation: hex, decimal, or Wiegand's facility and number in decimal (`163,50449`). byte_order: air is the order in
-    which the card says its number. length: bytes of the number. truncate_to: keep only so many of its last bits,
-    because other readers of the school know no more.
+    which the card says its number. length: bytes of the number; several for a reader of cards of several lengths, which
+    then are told apart by their digits, so that it must write all of them, in hex. truncate_to: keep only so many of
+    its last bits, because other readers of the school know no more.
     """
 
     technology: Literal["em4100", "iso14443a", "iso14443b", "iso15693", "wiegand"]
     notation: Literal["hex", "decimal", "wiegand"] = "hex"
     byte_order: Literal["air", "reversed"] = "air"
-    length: Annotated[int, Field(ge=3, le=10)]
+    length: CardLength | Annotated[tuple[CardLength, ...], Field(min_length=2, max_length=4, strict=False)]
     truncate_to: Literal[24, 32] | None = None
+
+    @model_validator(mode="after")
+    def _lengths_are_seen(self) -> "CardRule":
+        if isinstance(self.length, tuple) and self.notation != "hex":
+            raise PydanticCustomError("finding.lengths_unseen", "several lengths", {"notation": self.notation})
+        return self
 
 
 class Repetition(StrictModel):

@@ -108,7 +108,8 @@ def _section(profile: DeviceProfile, *, guide: bool) -> Iterator[str]:
 
 def _card(rule: CardRule) -> str:
     kept = "" if rule.truncate_to is None else f", of which the last {rule.truncate_to} bits are kept"
-    return f"{rule.technology}, {rule.length} bytes in {rule.notation}, {rule.byte_order} order{kept}"
+    length = " or ".join(map(str, rule.length if isinstance(rule.length, tuple) else (rule.length,)))
+    return f"{rule.technology}, {length} bytes in {rule.notation}, {rule.byte_order} order{kept}"
 
 
 def _when(mapping: EventMapping) -> str:

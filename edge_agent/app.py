@@ -211,7 +211,8 @@ class _Box:
         for name, channel in self._channels.items():
             for device in self._devices[name]:
                 device_id = f"{self._settings.edge}/{device.name}"
-                yield device_id, Target(device.address_key, device.profile, self._watched(device_id, channel))
+                perform = self._watched(device_id, channel)
+                yield device_id, Target(device.address_key, device.profile, perform, device.settings.address)
 
     def _watched(self, device: str, channel: Channel) -> Callable[[Order], Awaitable[Performed]]:
         """The doors must know of a release before its door can be open."""

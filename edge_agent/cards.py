@@ -34,15 +34,22 @@ def normal_card(number: str, rule: CardRule) -> str:
     """The normal form. A number that is not written as the rule says keeps its spelling: a card that nobody can name is
     worth more than a card that is named wrongly.
     """
-    value = _value(number, rule.notation)
-    if value is None or value >= 1 << (8 * rule.length):
+    value, length = _value(number, rule.notation), _length(number, rule)
+    if value is None or length is None or value >= 1 << (8 * length):
         return card_text(number)
-    data = value.to_bytes(rule.length, "big")
+    data = value.to_bytes(length, "big")
     if rule.byte_order == "reversed":
         data = data[::-1]
     if rule.truncate_to is not None:
         data = data[-(rule.truncate_to // 8) :]
     return f"{rule.technology}:{len(data)}:{data.hex().upper()}"
+
+
+def _length(number: str, rule: CardRule) -> int | None:
+    if isinstance(rule.length, int):
+        return rule.length
+    whole, half = divmod(len(_SEPARATORS.sub("", number)), 2)
+    return whole if not half and whole in rule.length else None
 
 
 def _value(number: str, notation: str) -> int | None:

@@ -18,9 +18,10 @@ __all__ = ["UNREACHABLE", "NotPossible", "Operation", "Order", "Performed", "pla
 class Order:
     """A command on its way to one device.
 
-    request_id: 32 hex digits, the command's own id. address: the device's, as the codec knows it. name: as in the
-    profile. deadline_ns: on the box's monotonic clock; nothing may be sent to the device after it. reply_within_s: how
-    long the device may take to answer.
+    request_id: 32 hex digits, the command's own id. address: the device's, as the codec knows it; given: the same as it
+    stands in the settings, for protocols in which it says more than an id. name: as in the profile. deadline_ns: on the
+    box's monotonic clock; nothing may be sent to the device after it. reply_within_s: how long the device may take to
+    answer.
     """
 
     request_id: str
@@ -29,6 +30,7 @@ class Order:
     operations: tuple[Operation, ...]
     deadline_ns: int
     reply_within_s: float
+    given: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ an outcome would let a stranger write into our ledger.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -52,11 +52,12 @@ Perform = Callable[[Order], Awaitable[Performed]]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A device that may be commanded. perform: its channel's."""
+    """A device that may be commanded. perform: its channel's. given: its address as it stands in the settings."""
 
     address: str
     profile: DeviceProfile
     perform: Perform
+    given: Mapping[str, object] = field(default_factory=dict)
 
 
 class CommandDesk:
@@ -73,11 +74,8 @@ class CommandDesk:
         random: Callable[[int], bytes],
         verify: Callable[[bytes, str], bool],
         counters: dict[str, int],
-        performed: Callable[[str, Order, Performed], None] = lambda _device, _order, _performed: None,
     ) -> None:
-        """topic: where our commands come from, covered by their signature. targets: by device id. performed: told of
-        every order that a channel has carried out, for the decisions of the box itself.
-        """
+        """topic: where our commands come from, covered by their signature. targets: by device id."""
         self._edge = edge
         self._topic = topic
         self._targets = targets
@@ -85,7 +83,6 @@ class CommandDesk:
         self._clock = clock
         self._verify = verify
         self._counters = counters
-        self._performed = performed
         self._leases = LeaseBook(random)
         self._session = ""
         self._group: asyncio.TaskGroup | None = None
@@ -191,10 +188,10 @@ class CommandDesk:
             operations=operations,
             deadline_ns=deadline_ns,
             reply_within_s=told.reply_within_ms / _MS_PER_S,
+            given=target.given,
         )
         executed = self._clock.stamp()
         performed = await self._perform(target, order)
-        self._performed(command.device, order, performed)
         acted = performed.result in {"succeeded", "unknown"}
         await self._end(
             command, performed.result, performed.reason, values=performed.values, executed=executed if acted else None

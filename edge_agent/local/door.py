@@ -6,8 +6,8 @@
     closed again --> Door/State/DoorAlarm Normal, if there was an alarm
 
 The alarm is committed together with the state that caused it. A door that is found open at the start was opened by
-nobody we saw: no alarm, but the time runs. One that is found closed says Normal, because an alarm of the time before
-the box went down may still stand on the campus.
+nobody we saw: no alarm, but the time runs. One that is first seen closing, or found closed, says Normal, because an
+alarm of the time before the box went down may still stand on the campus.
 """
 
 from collections.abc import Callable, Iterable
@@ -40,6 +40,7 @@ class _Door:
     released_until_ns: int = 0
     open_since_ns: int | None = None
     alarm: Alarm = "Normal"
+    seen: bool = False
 
 
 class DoorKeeper:
@@ -62,7 +63,7 @@ class DoorKeeper:
             door = self._door(bound)
             if door is None:
                 continue
-            if event.topic == _EXIT and not event.initialized:
+            if event.topic.startswith(_GRANTED) or (event.topic == _EXIT and not event.initialized):
                 self._release(door)
             elif event.topic == _CONTACT:
                 more += self._moved(door, str(event.values["state"]), initialized=event.initialized)
@@ -93,14 +94,15 @@ class DoorKeeper:
 
     def _moved(self, door: _Door, state: str, *, initialized: bool) -> Iterable[Draft]:
         now_ns = self._clock.mono_ns()
+        first, door.seen = not door.seen, True
         if state == "Open":
             door.open_since_ns = now_ns
             if not initialized and now_ns > door.released_until_ns:
                 yield self._alarmed(door, "DoorForcedOpen")
         elif state == "Closed":
             door.open_since_ns = None
-            if door.alarm != "Normal" or initialized:
-                yield self._alarmed(door, "Normal", initialized=initialized and door.alarm == "Normal")
+            if door.alarm != "Normal" or first or initialized:
+                yield self._alarmed(door, "Normal", initialized=door.alarm == "Normal")
 
     def _release(self, door: _Door) -> None:
         door.released_until_ns = self._clock.mono_ns() + door.rule.release_s * NS_PER_S

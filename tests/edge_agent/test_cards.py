@@ -52,6 +52,26 @@ def test_what_is_not_written_so_keeps_its_spelling(number: str, said: dict[str, 
     assert normal_card(number, rule(**said)) == card_text(number)
 
 
+@pytest.mark.parametrize(
+    ("number", "normal"),
+    [
+        ("4596b78a", "em4100:4:4596B78A"),
+        ("04:a1:b2:c3:d4:e5:f6", "em4100:7:04A1B2C3D4E5F6"),
+        # A digit is missing: whose it is, nobody can say.
+        ("4596b78", "4596B78"),
+        ("4596b7", "4596B7"),
+        ("0000004596b78a", "em4100:7:0000004596B78A"),
+    ],
+)
+def test_a_reader_of_several_lengths_tells_them_by_their_digits(number: str, normal: str) -> None:
+    assert normal_card(number, rule(length=[4, 7])) == normal
+
+
+def test_several_lengths_cannot_be_told_apart_in_decimal() -> None:
+    with pytest.raises(ValueError, match="several lengths"):
+        rule(length=[4, 7], notation="decimal")
+
+
 @given(st.text(max_size=40), st.sampled_from(["hex", "decimal", "wiegand"]), st.sampled_from([None, 24, 32]))
 def test_no_text_raises(number: str, notation: str, bits: int | None) -> None:
     assert isinstance(normal_card(number, rule(notation=notation, truncate_to=bits)), str)

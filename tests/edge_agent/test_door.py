@@ -110,6 +110,27 @@ def test_found_open_at_the_start_is_not_forced_but_its_time_runs() -> None:
     assert rig.overdue() == ["DoorOpenTooLong"]
 
 
+def test_a_door_that_only_speaks_when_it_moves_ends_an_alarm_that_may_be_left_from_before() -> None:
+    rig = Rig()
+    assert rig.contact("Closed") == ["Normal"]
+    assert rig.contact("Closed") == []
+    assert rig.contact("Open") == ["DoorForcedOpen"]
+
+
+def test_what_a_door_first_says_of_itself_can_be_that_it_is_forced() -> None:
+    assert Rig().contact("Open") == ["DoorForcedOpen"]
+
+
+def test_a_door_with_a_reader_of_its_own_is_released_by_it_whatever_its_place() -> None:
+    rig = Rig()
+    board = BoundDevice("b", DeviceInfo("gate-1/board", "UTC"), PROFILES["esprfid-door"])
+    rig.says(board, "AccessControl/AccessGranted/Credential")
+    assert rig.says(board, "Door/State/DoorPhysicalState", state="Open") == []
+    rig.clock.advance(11)
+    rig.says(board, "Door/State/DoorPhysicalState", state="Closed")
+    assert len(rig.says(board, "Door/State/DoorPhysicalState", state="Open")) == 1
+
+
 def test_a_device_without_a_managed_door_is_left_alone() -> None:
     rig = Rig()
     assert rig.says(READER, "Door/State/DoorPhysicalState", state="Open") == []
