@@ -102,22 +102,31 @@ class Process:
 
 
 class Site:
-    """broker, aggregator and one box `gate-1` with the terminals of device_ids."""
+    """broker, aggregator and one box `gate-1` with the terminals of device_ids. doors: esp-rfid boards on the box, by
+    hostname.
+    """
 
-    def __init__(self, folder: Path, device_ids: tuple[str, ...], campus_settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        device_ids: tuple[str, ...],
+        campus_settings: Mapping[str, Any],
+        doors: Mapping[str, str],
+    ) -> None:
         """campus_settings: what stands in the aggregator's settings beside what every site has."""
         self.folder = folder
         self.broker_port, self.http_port = free_ports(2)
         self.campus_file = folder / "campus" / "aggregator.yaml"
         self.edge_file = folder / "gate-1" / "edge.yaml"
         self._write_campus(campus_settings)
-        self._write_edge(device_ids)
+        self._write_edge(device_ids, doors)
         self.broker = Process(
             [find_program("mosquitto"), "-c", str(folder / "campus/broker/mosquitto.conf")], folder / "broker.log"
         )
         self.aggregator = self._ours("aggregator.cli", self.campus_file, "aggregator.log")
         self.edge = self._ours("edge_agent.cli", self.edge_file, "edge.log")
         self.token = ""
+        self._asked = 0
 
     def _ours(self, module: str, config: Path, log: str) -> Process:
         return Process([sys.executable, "-m", module, "run", "-c", str(config)], self.folder / log)
@@ -136,7 +145,7 @@ class Site:
                 "port": self.broker_port,
                 "password_file": "keys/broker.password",
                 "folder": "broker",
-                "terminal_prefixes": ["mqtt/face"],
+                "terminal_prefixes": ["mqtt/face", "rfid"],
             },
             **more,
         }
@@ -144,10 +153,10 @@ class Site:
         done = run("aggregator.cli", "init", str(self.campus_file.parent))
         assert done.returncode == 0, done.stderr
 
-    def _write_edge(self, device_ids: tuple[str, ...]) -> None:
+    def _write_edge(self, device_ids: tuple[str, ...], doors: Mapping[str, str]) -> None:
         self.edge_file.parent.mkdir()
         broker = {"host": HOST, "port": self.broker_port, "username": "gate-1", "password_file": "keys/broker.password"}
-        settings = {
+        settings: dict[str, Any] = {
             "schema": 1,
             "campus": CAMPUS,
             "edge": "gate-1",
@@ -157,18 +166,20 @@ class Site:
             "campus_key_file": "keys/campus.key",
             "campus_public_key_file": "keys/campus.pub",
             "uplink": broker,
-            "channels": [
-                {
-                    "name": "terminals",
-                    "protocol": "facesluice",
-                    "transport": {"kind": "mqtt", **broker},
-                    "devices": [
-                        {"name": f"face-{number}", "profile": "facesluice-mqtt", "address": {"device_id": device_id}}
-                        for number, device_id in enumerate(device_ids, start=1)
-                    ],
-                }
-            ],
         }
+        faces = [
+            {"name": f"face-{number}", "profile": "facesluice-mqtt", "address": {"device_id": device_id}}
+            for number, device_id in enumerate(device_ids, start=1)
+        ]
+        boards = [
+            {"name": hostname, "profile": "esprfid-door", "address": {"hostname": hostname, "ip": ip}}
+            for hostname, ip in doors.items()
+        ]
+        settings["channels"] = [
+            {"name": name, "protocol": protocol, "transport": {"kind": "mqtt", **broker}, "devices": devices}
+            for name, protocol, devices in (("terminals", "facesluice", faces), ("doors", "esprfid", boards))
+            if devices
+        ]
         self.edge_file.write_text(yaml.safe_dump(settings))
 
     def start(self) -> None:
@@ -192,9 +203,9 @@ class Site:
         for process in (self.edge, self.aggregator, self.broker):
             process.stop()
 
-    def terminal_password(self) -> str:
-        """A broker account `faces` for all terminals; gives its password."""
-        made = run("aggregator.cli", "terminal", "add", "faces", "-c", str(self.campus_file))
+    def terminal_password(self, name: str = "faces", protocol: str = "facesluice") -> str:
+        """A broker account for all terminals of a protocol; gives its password."""
+        made = run("aggregator.cli", "terminal", "add", name, "--protocol", protocol, "-c", str(self.campus_file))
         assert made.returncode == 0, made.stderr
         return made.stdout.strip()
 
@@ -227,6 +238,32 @@ class Site:
         except (urllib.error.URLError, OSError, ValueError):
             return {}
 
+    def ask(self, device: str, name: str, **arguments: str | int) -> str:
+        """Give a device a command; gives its id."""
+        self._asked += 1
+        body = {"device": device, "name": name, "arguments": arguments, "reason": "test"}
+        request = urllib.request.Request(
+            f"http://{HOST}:{self.http_port}/api/v1/commands",
+            data=json.dumps(body).encode(),
+            headers={
+                "Authorization": f"Bearer {self.token}",
+                "Content-Type": "application/json",
+                "Idempotency-Key": f"test-{self._asked:08d}",
+            },
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:
+            (asked,) = json.load(response)["items"]
+        return str(asked["id"])
+
+    def ended(self, command_id: str) -> dict[str, Any]:
+        """How a command ended."""
+
+        def look() -> dict[str, Any]:
+            command = self.get(f"/commands/{command_id}")
+            return command if command.get("state") == "settled" else {}
+
+        return eventually(look)
+
     def counter(self, name: str) -> int:
         """A counter of the box, as of its last heartbeat."""
         counters: dict[str, int] = self.get("/edges/gate-1").get("counters", {})
@@ -246,10 +283,13 @@ class Site:
 
 @contextmanager
 def running_site(
-    folder: Path, *device_ids: str, campus_settings: Mapping[str, Any] = MappingProxyType({})
+    folder: Path,
+    *device_ids: str,
+    campus_settings: Mapping[str, Any] = MappingProxyType({}),
+    doors: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Site]:
     """Running inside the block; on the way out nothing of it is left."""
-    site = Site(folder, device_ids, campus_settings)
+    site = Site(folder, device_ids, campus_settings, doors)
     try:
         site.start()
         yield site
