@@ -93,7 +93,9 @@ class Witness(Protocol):
         """The device is about to say something once that it does not keep."""
 
     def executed(self, device: str, request: str, now: Moment) -> None:
-        """The device does what an order asks for, now. request: the id it came with."""
+        """The device does what an order asks for, now. request: the id it came with; empty in protocols where an order
+        has none.
+        """
 
     def garbled(self, device: str, now: Moment) -> None:
         """The device is about to send bytes that mean nothing."""

@@ -9,7 +9,7 @@ line, left by a death in the middle of a write, is ignored when read.
     {"t":"acked",…key…}            the device was told that it may forget
     {"t":"destroyed",…key…,"cause":"overwritten"}   the device lost it by itself before that
     {"t":"said","device":…,"kind":"CardPush","time":…,"at_ns":…}      said once, kept by nobody
-    {"t":"executed","device":…,"request":…,"at_ns":…}   it did what an order asked for
+    {"t":"executed","device":…,"request":…,"at_ns":…}   it did what an order asked for; "" where orders have no names
     {"t":"garbage","device":…,"at_ns":…}
 
 The journal names people by index only; names and numbers never enter it.

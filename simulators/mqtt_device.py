@@ -1,9 +1,10 @@
 """Puts a simulated device on a broker: one MQTT 3.1.1 connection after another, as a device's network module does.
 
 Is: sockets, waiting, the real clock. Everything the device decides is in its state machine (`Machine`).
-The device dials with a clean session, names its will, subscribes to its one topic and then says what the machine
-wants said. After a lost connection it waits a short random time and dials again, for ever. `cut` drops the connection
-without goodbye and keeps the device dark for a while; with power=True the machine also loses everything volatile.
+The device dials with a clean session, names its will, if it has one, subscribes to its one topic and then says what the
+machine wants said. After a lost connection it waits a short random time and dials again, for ever. `cut` drops the
+connection without goodbye and keeps the device dark for a while; with power=True the machine also loses everything
+volatile.
 """
 
 import asyncio
@@ -40,8 +41,8 @@ class Machine(Protocol):
     def subscription(self) -> str:
         """The topic to listen to."""
 
-    def will(self, now: Moment) -> Publish:
-        """The last will."""
+    def will(self, now: Moment) -> Publish | None:
+        """The last will, if it has one."""
 
     def connected(self, now: Moment) -> None:
         """There is a session."""
@@ -166,7 +167,7 @@ class DeviceRunner:
             clean=True,
             keepalive_s=self._keepalive_s,
             timeout_s=CONNECT_TIMEOUT_S,
-            will=(will.topic, will.payload, will.qos),
+            will=None if will is None else (will.topic, will.payload, will.qos),
         )
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):

@@ -151,7 +151,8 @@ class _Demo:
             await asyncio.wait([chaos, asking, *happening])
             self._enter("draining")
             drained, comparison = await self._drain()
-            verdict = await self._operator.verdict(read_journal(self._plan.layout.journal_file))
+            names = {name: facts.device_id for name, facts in self._facts.items()}
+            verdict = await self._operator.verdict(read_journal(self._plan.layout.journal_file), names)
             for task in [*background, *living]:
                 task.cancel()
         return Findings(

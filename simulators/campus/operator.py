@@ -3,12 +3,15 @@
 Every command is asked for at the API like any other program does it, whatever is being killed. A box that is not
 reachable is told at once; everything else must have exactly one end when the campus has come to rest, and no device may
 have done what was asked more than once, or later than the lease of its box allowed.
+
+A device whose protocol does not name what it was asked for says only that it did something. Each of these needs an
+order of its own at that device, asked for in time, that did not end as not carried out.
 """
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
@@ -16,6 +19,7 @@ from typing import Any, Final
 from simulators.campus.http import ApiClient, ApiError, ApiUnreachableError
 from simulators.campus.report import Commands
 from simulators.journal import Journal
+from wire.clock import parse_utc
 
 log = logging.getLogger(__name__)
 
@@ -102,12 +106,13 @@ class Operator:
         """Whether every command has its end."""
         return all(item["state"] == "settled" for item in await self.ends())
 
-    async def verdict(self, journal: Journal) -> Verdict:
-        """Hold what the campus says against what the devices did."""
+    async def verdict(self, journal: Journal, devices: Mapping[str, str]) -> Verdict:
+        """Hold what the campus says against what the devices did. devices: name in the journal -> id on the campus."""
         items = await self.ends()
         results = Counter(item["result"] for item in items if item["result"])
-        done = Counter(one.request for one in journal.executed)
-        late = sum(
+        done = Counter(one.request for one in journal.executed if one.request)
+        nameless = self._nameless(items, journal, devices)
+        late = nameless.late + sum(
             one.at_ns - self._asked_ns[one.request] > LATE_AFTER_NS
             for one in journal.executed
             if one.request in self._asked_ns
@@ -122,6 +127,43 @@ class Operator:
                 unknown=results["unknown"],
             ),
             late=late,
-            twice=sum(count - 1 for count in done.values() if count > 1),
+            twice=nameless.twice + sum(count - 1 for count in done.values() if count > 1),
             open=sum(item["state"] != "settled" for item in items),
         )
+
+    def _nameless(
+        self, items: Sequence[Mapping[str, Any]], journal: Journal, devices: Mapping[str, str]
+    ) -> "_Unmatched":
+        asked: dict[str, list[int]] = {}
+        for item in items:
+            if item["result"] in {"succeeded", "unknown", None}:
+                asked_ns = self._asked_ns.get(item["id"], parse_utc(item["asked"]))
+                asked.setdefault(item["device"], []).append(asked_ns)
+        done: dict[str, list[int]] = {}
+        for one in journal.executed:
+            if not one.request:
+                done.setdefault(devices[one.device], []).append(one.at_ns)
+        each = [_match(asked.get(device, []), times) for device, times in done.items()]
+        return _Unmatched(sum(one.late for one in each), sum(one.twice for one in each))
+
+
+@dataclass(frozen=True, slots=True)
+class _Unmatched:
+    """Executions at devices that do not say of what. twice: more of them than there were orders."""
+
+    late: int
+    twice: int
+
+
+def _match(asked_ns: Sequence[int], done_ns: Sequence[int]) -> _Unmatched:
+    """Give each execution the oldest order that allowed it."""
+    left = sorted(asked_ns)
+    late = twice = 0
+    for at_ns in sorted(done_ns):
+        before = [asked for asked in left if asked <= at_ns]
+        allowed = [asked for asked in before if at_ns - asked <= LATE_AFTER_NS]
+        if before:
+            left.remove((allowed or before)[0])
+        late += bool(before) and not allowed
+        twice += not before
+    return _Unmatched(late, twice)

@@ -8,6 +8,10 @@ from simulators.campus.operator import LATE_AFTER_NS, Operator, Order
 from simulators.chance import seeded
 from simulators.journal import Executed, Journal
 
+DEVICES = {"1026701": "gate-1/face-1", "lab-door": "hall-1/lab"}
+ASKED = "1970-01-01T00:00:00.000000Z"
+LAB = "hall-1/lab"
+
 
 class Api:
     """Answers from a list of commands."""
@@ -31,12 +35,12 @@ def done(name: str, at_ns: int = 1) -> Executed:
     return Executed("1026701", name, at_ns)
 
 
-def ended(name: str, result: str = "succeeded") -> dict[str, Any]:
-    return {"id": name, "state": "settled", "result": result}
+def ended(name: str, result: str = "succeeded", device: str = "gate-1/face-1") -> dict[str, Any]:
+    return {"id": name, "device": device, "asked": ASKED, "state": "settled", "result": result}
 
 
 async def test_one_execution_in_time_is_as_it_must_be() -> None:
-    verdict = await operator(ended("a")).verdict(Journal(executed=[done("a", LATE_AFTER_NS)]))
+    verdict = await operator(ended("a")).verdict(Journal(executed=[done("a", LATE_AFTER_NS)]), DEVICES)
     assert (verdict.late, verdict.twice, verdict.open) == (0, 0, 0)
     assert (verdict.commands.issued, verdict.commands.succeeded) == (1, 1)
 
@@ -46,12 +50,41 @@ async def test_one_execution_in_time_is_as_it_must_be() -> None:
     [([done("a", LATE_AFTER_NS + 1)], 1, 0), ([done("a"), done("a")], 0, 1), ([done("a"), done("a"), done("b")], 0, 1)],
 )
 async def test_a_late_and_a_second_execution_are_found(executed: list[Executed], late: int, twice: int) -> None:
-    verdict = await operator(ended("a"), ended("b", "unknown")).verdict(Journal(executed=executed))
+    verdict = await operator(ended("a"), ended("b", "unknown")).verdict(Journal(executed=executed), DEVICES)
     assert (verdict.late, verdict.twice) == (late, twice)
 
 
 async def test_a_command_without_an_end_is_found() -> None:
-    one = operator(ended("a", "unreachable"), {"id": "b", "state": "taken", "result": None})
+    one = operator(ended("a", "unreachable"), {**ended("b"), "state": "taken", "result": None})
     assert not await one.calm()
-    verdict = await one.verdict(Journal())
+    verdict = await one.verdict(Journal(), DEVICES)
     assert (verdict.open, verdict.commands.unreachable) == (1, 1)
+
+
+def nameless(at_ns: int) -> Executed:
+    return Executed("lab-door", "", at_ns)
+
+
+@pytest.mark.parametrize(
+    ("executed", "late", "twice"),
+    [
+        # Each has an order of its own.
+        ([nameless(5), nameless(LATE_AFTER_NS)], 0, 0),
+        ([nameless(5), nameless(LATE_AFTER_NS + 1)], 1, 0),
+        ([nameless(5), nameless(6), nameless(7)], 0, 1),
+    ],
+)
+async def test_a_device_that_does_not_say_what_it_was_asked_for_needs_an_order_for_each_thing_it_does(
+    executed: list[Executed], late: int, twice: int
+) -> None:
+    items = [ended("a", device=LAB), ended("b", "unknown", LAB), ended("c", "expired", LAB), ended("d")]
+    verdict = await operator(*items).verdict(Journal(executed=executed), DEVICES)
+    assert (verdict.late, verdict.twice) == (late, twice)
+
+
+async def test_what_was_never_asked_of_a_device_is_found_and_an_order_that_nobody_saw_asked_counts() -> None:
+    verdict = await operator().verdict(Journal(executed=[nameless(1)]), DEVICES)
+    assert (verdict.late, verdict.twice) == (0, 1)
+    one = operator(ended("a", device=LAB))
+    one._asked_ns.clear()
+    assert (await one.verdict(Journal(executed=[nameless(1)]), DEVICES)).twice == 0
