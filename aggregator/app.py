@@ -1,6 +1,6 @@
 """The composition root of a campus: everything is made here, handed its neighbours, and started in one TaskGroup.
 
-    broker -> front -> admission -> ledger -> readers, feed -> API
+    broker -> front -> admission -> ledger -> readers, feed -> API, console
 
 Files in data_dir: `ledger.sqlite` is the truth, `office.sqlite` holds accounts and enrolments, `documents.sqlite` what
 boxes ought to have, `desk.sqlite` which requests were answered; `views.sqlite` and `series.sqlite` are what readers
@@ -30,6 +30,7 @@ from aggregator.api.campus import Campus
 from aggregator.broker import BrokerFolder
 from aggregator.campus_keys import CampusKeyError, load_campus_key, load_signing_key
 from aggregator.commands import CommandDesk, CommandView
+from aggregator.console import add_console
 from aggregator.documents import Archive, Courier
 from aggregator.enrolment import BrokerAccess, Enrolment
 from aggregator.front import Front
@@ -254,7 +255,7 @@ class _Service:
 
     async def run(self, listener: socket.socket, stop: asyncio.Event) -> None:
         """Start everything, wait for stop, end in order: streams, HTTP, then the rest."""
-        server = make_server(create_app(self._campus))
+        server = make_server(add_console(create_app(self._campus)))
         host, port = listener.getsockname()[:2]
         run_file = self._parts.settings.data_dir / RUN_FILE
         await self._tell_setup_code(f"http://{host}:{port}")
@@ -333,7 +334,7 @@ class _Service:
         code = await self._parts.office.setup_code()
         if code is not None:
             # The one secret that a log may hold: it works once, and only while nobody is there.
-            log.warning("no administrator yet", extra={"setup_code": code, "url": f"{url}/api/v1/setup"})
+            log.warning("no administrator yet", extra={"setup_code": code, "url": f"{url}/set-up"})
 
 
 async def _serve(server: HttpServer, listener: socket.socket) -> None:

@@ -17,6 +17,7 @@ from aggregator.admission.group import GroupLimits
 from aggregator.api import create_app
 from aggregator.api.campus import Campus
 from aggregator.commands import CommandDesk, CommandView
+from aggregator.console import add_console
 from aggregator.documents import Archive, Courier
 from aggregator.enrolment import BrokerAccess, Enrolment
 from aggregator.ledger import Ledger, SqliteLedger
@@ -187,7 +188,7 @@ async def assembled(folder: Path, *, ledger: Ledger | None = None) -> AsyncItera
             courier=Courier(archive, campus=CAMPUS, clock=clock, sign=lambda message: message[:64], send=send),
             health=lambda: rig.health(),  # noqa: PLW0108  there is no rig yet
         )
-        rig = Rig(campus, create_app(campus), clock, box, folder, sent)
+        rig = Rig(campus, add_console(create_app(campus)), clock, box, folder, sent)
         token = await enrolment.issue(box.edge)
         await enrolment.redeem(box.edge, token, box.enrolled().public_key.hex(), "1.0")
         yield rig

@@ -1,4 +1,4 @@
-"""The product's Python sources, parsed once."""
+"""The product's sources: Python, parsed once, and what the console's pages are made of."""
 
 import ast
 import re
@@ -72,3 +72,37 @@ def _opens_with(text: ast.JoinedStr, groups: Collection[str]) -> bool:
             word, dot, rest = first.partition(".")
             return bool(dot) and word in groups and re.fullmatch(r"[a-z_.]*", rest) is not None
     return False
+
+
+CONSOLE = ROOT / "aggregator" / "console"
+# `t` puts this before every key.
+CONSOLE_PREFIX = "console."
+_KEY = re.compile(r"""(?<![\w.])t\(\s*"([a-z0-9_.]+)"(?! ~)""")
+_FAMILY = re.compile(r"""(?<![\w.])t\(\s*(?:`([a-z0-9_.]+\.)\$\{|"([a-z0-9_.]+\.)" ~)""")
+_DOTTED = re.compile(r'"([a-z0-9_]+(?:\.[a-z0-9_]+)+)"')
+_WORD = re.compile(r"[A-Za-z0-9_]+")
+
+
+@cache
+def console_texts() -> dict[Path, str]:
+    """Scripts, templates and styles of the console."""
+    paths = (path for kind in ("js", "html", "css") for path in sorted(CONSOLE.rglob(f"*.{kind}")))
+    return {path.relative_to(ROOT): path.read_text(encoding="utf-8") for path in paths}
+
+
+def console_keys() -> set[str]:
+    """Keys that stand whole in a script or a template."""
+    return {CONSOLE_PREFIX + key for text in console_texts().values() for key in _KEY.findall(text)}
+
+
+def console_words() -> set[str]:
+    """Everything that may be a key or a part of one, there."""
+    dotted = {word for text in console_texts().values() for word in _DOTTED.findall(text)}
+    plain = {word for text in console_texts().values() for word in _WORD.findall(text)}
+    return dotted | {CONSOLE_PREFIX + word for word in dotted | plain} | plain
+
+
+def console_patterns() -> list[re.Pattern[str]]:
+    """Families of keys that are made there, by the part they begin with."""
+    begins = {one or other for text in console_texts().values() for one, other in _FAMILY.findall(text)}
+    return [re.compile(re.escape(CONSOLE_PREFIX + begin) + "(.+)") for begin in sorted(begins)]

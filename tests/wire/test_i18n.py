@@ -6,7 +6,15 @@ from importlib.resources import files
 
 import pytest
 
-from tests.wire.sources import literals, lookups, patterns
+from tests.wire.sources import (
+    console_keys,
+    console_patterns,
+    console_texts,
+    console_words,
+    literals,
+    lookups,
+    patterns,
+)
 from wire.i18n import DEFAULT_LANGUAGE, LANGUAGES, Texts, catalog, environment_language, language_of
 
 CJK = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\u3000-\u303f]")
@@ -86,8 +94,8 @@ def test_every_look_up_gives_what_its_text_needs() -> None:
 
 
 def test_every_text_is_used() -> None:
-    written = {node.value for _, node in literals()}
-    made = patterns(groups())
+    written = {node.value for _, node in literals()} | console_words()
+    made = [*patterns(groups()), *console_patterns()]
 
     def used(key: str) -> bool:
         if key in written or base(key) in written:
@@ -101,12 +109,19 @@ def test_every_text_is_used() -> None:
 
 
 def test_every_family_of_keys_that_is_made_in_code_has_members() -> None:
-    for pattern in patterns(groups()):
+    for pattern in [*patterns(groups()), *console_patterns()]:
         assert any(pattern.fullmatch(key) for key in keys()), pattern.pattern
 
 
 def test_no_chinese_stands_in_code() -> None:
     assert [f"{path}:{node.lineno}" for path, node in literals() if CJK.search(node.value)] == []
+    assert [str(path) for path, text in console_texts().items() if CJK.search(text)] == []
+
+
+def test_every_text_that_a_page_names_exists() -> None:
+    known = keys() | {base(key) for key in keys()}
+    assert len(console_keys()) > 50
+    assert console_keys() - known == set()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,34 @@
+// What people do about alarms. Taking one is shown at once and taken back when somebody else was first; resolving waits.
+
+import {api} from "./api.js";
+import {live, takeAlarms} from "./live.js";
+import {boot, known, t} from "./texts.js";
+import {toast} from "./toast.js";
+
+const waiting = new Set();
+
+export async function acknowledge(alarm) {
+  if (!alarm || alarm.state !== "new" || waiting.has(alarm.id)) return;
+  waiting.add(alarm.id);
+  takeAlarms([{ ...alarm, state: "acked", acked_by: boot.user.name, acked_at: live.at }]);
+  try {
+    takeAlarms([await api(`/alarms/${alarm.id}/ack`, { method: "POST", body: {} })]);
+  } catch (error) {
+    // Unless the stream has brought the truth meanwhile.
+    if (live.alarms.get(alarm.id)?.acked_by === boot.user.name) takeAlarms([alarm]);
+    toast("failed", error.code === "already_acked" ? t("alarm.taken_by", { name: error.params.by || t("alarm.somebody") }) : error.text);
+    refresh(alarm.id);
+  } finally {
+    waiting.delete(alarm.id);
+  }
+}
+
+export async function refresh(id) {
+  const alarm = await api(`/alarms/${id}`).catch(() => null);
+  if (alarm) takeAlarms([alarm]);
+}
+
+export async function resolve(alarm, body) {
+  takeAlarms([await api(`/alarms/${alarm.id}/resolve`, { method: "POST", body })]);
+  toast("done", t("alarm.resolved_toast", { kind: known(`alarm.kind.${alarm.kind}`) ? t(`alarm.kind.${alarm.kind}`) : alarm.kind }));
+}

@@ -1,0 +1,96 @@
+import {api} from "../api.js";
+import {h, parts, put, show} from "../dom.js";
+import {detailOf, toneOf, whatOf} from "../records.js";
+import {startShell} from "../shell.js";
+import {ago, dateOf, named, now, t, when} from "../texts.js";
+
+const DAY_MS = 86400000;
+const form = document.getElementById("filters");
+const refs = parts(document.getElementById("main"));
+const names = new Map();
+let cursor = null;
+let turn = 0;
+
+// Midnight in the campus' zone, however the desk's own clock is set.
+function midnight(at) {
+  const zone = new Intl.DateTimeFormat("en-GB", { timeZone: refs.list.dataset.zone, timeZoneName: "longOffset" });
+  const offset = zone.formatToParts(at).find((part) => part.type === "timeZoneName").value.slice(3) || "+00:00";
+  return new Date(`${dateOf(at)}T00:00:00${offset}`).toISOString();
+}
+
+const SPANS = {
+  m15: () => ({ since: new Date(now() - 15 * 60000).toISOString() }),
+  today: () => ({ since: midnight(now()) }),
+  yesterday: () => ({ since: midnight(now() - DAY_MS), until: midnight(now()) }),
+  week: () => ({ since: new Date(now() - 7 * DAY_MS).toISOString() }),
+  all: () => ({}),
+};
+
+function query() {
+  const wanted = { limit: "50", ...SPANS[form.span.value || "today"]() };
+  if (form.topic.value) wanted.topic = form.topic.value;
+  if (form.device.value.trim()) wanted.device = form.device.value.trim();
+  if (cursor) wanted.cursor = cursor;
+  return new URLSearchParams(wanted);
+}
+
+function row(record) {
+  const tail = record.credential && record.credential.tail ? `…${record.credential.tail}` : "";
+  return h(
+    "tr",
+    { "data-tone": toneOf(record) },
+    h("td", { class: "time", title: ago(record.occurred) }, when(record.occurred)),
+    h("td", null, h("b", null, whatOf(record)), record.historical && h("span", { class: "tag" }, t("feed.historical"))),
+    h("td", { class: "wide" }, record.device.includes("/") && names.size ? h("a", { href: `/devices/${record.device}` }, names.get(record.device) || record.device) : record.device),
+    h("td", { class: "wide" }, detailOf(record)),
+    h("td", null, tail),
+  );
+}
+
+async function load(fresh) {
+  const mine = ++turn;
+  if (fresh) cursor = null;
+  refs.more.disabled = true;
+  show(refs.told, false);
+  try {
+    const page = await api(`/events?${query()}`);
+    if (mine !== turn) return;
+    if (fresh) refs.list.replaceChildren();
+    refs.list.append(...page.items.map(row));
+    cursor = page.next;
+  } catch (error) {
+    put(refs.told, error.text);
+    show(refs.told, true);
+  }
+  show(refs.more, cursor !== null);
+  show(refs.none, refs.list.children.length === 0);
+  refs.more.disabled = false;
+}
+
+function remember() {
+  const kept = new URLSearchParams();
+  for (const name of ["span", "topic", "device"]) if (form[name].value.trim()) kept.set(name, form[name].value.trim());
+  history.replaceState(null, "", `?${kept}`);
+}
+
+async function begin() {
+  const asked = new URLSearchParams(location.search);
+  for (const name of ["span", "topic", "device"]) if (asked.has(name)) form[name].value = asked.get(name);
+  if (!form.span.value) form.span.value = "today";
+  const known = await api("/devices").catch(() => ({ items: [] }));
+  for (const one of known.items) {
+    const name = named({ name: one.display_name, name_en: one.display_name_en, device: one.device });
+    names.set(one.device, name);
+    refs.devices.append(h("option", { value: one.device }, name));
+  }
+  await load(true);
+}
+
+startShell();
+form.addEventListener("submit", (event) => event.preventDefault());
+form.addEventListener("change", () => {
+  remember();
+  load(true);
+});
+refs.more.addEventListener("click", () => load(false));
+begin();
