@@ -2,17 +2,20 @@
 
 RTU names no request in its answers. One that comes after its time is the answer to the next request for whoever
 listens, and a register gets another one's value without any error. So after a time-out the line is closed, left quiet
-for as long as the slowest unit may still take, and opened anew, which throws away what came meanwhile. On TCP every
-request has a number; answers to another are thrown away by pymodbus. Either way the answer must come from the unit, in
-the function and of the length that was asked for.
+for as long as the slowest unit may still take, and opened anew, which throws away what came meanwhile; the same before
+it is opened for the first time, because whoever had it before us may have died in the middle of a question. On TCP
+every request has a number, and an answer with another one is thrown away, also one with none, which pymodbus would
+take. A connection that holds half an answer when it should hold nothing is given up. Either way the answer must come
+from the unit, in the function and of the length that was asked for.
 
-Nothing is ever sent twice: retries are ours to decide, and a door is not told twice to open.
+Nothing is ever sent twice: retries are ours to decide, and a door is not told twice to open. A TCP connection on which
+nobody has answered for a while is opened anew, as the other end may have restarted without a word.
 """
 
 import asyncio
 import logging
 import struct
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from pymodbus import FramerType
@@ -20,7 +23,16 @@ from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.client.base import ModbusBaseClient
 from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ModbusPDU
+from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
+from pymodbus.pdu.register_message import (
+    ReadHoldingRegistersRequest,
+    ReadInputRegistersRequest,
+    WriteMultipleRegistersRequest,
+    WriteSingleRegisterRequest,
+)
+from pymodbus.transaction import TransactionManager
 
+from device_profiles.protocols.modbus import BIT_TABLES
 from edge_agent.codecs.kinds.modbus import Table, Write
 from edge_agent.transports.modbus_rtu import ModbusRtuTransport
 from edge_agent.transports.modbus_tcp import ModbusTcpTransport
@@ -31,6 +43,14 @@ logging.getLogger("pymodbus").setLevel(logging.CRITICAL + 1)
 # A gateway says so when its unit did not answer.
 _GATEWAY_SILENT: Final = frozenset({0x0A, 0x0B})
 _PARITIES: Final = {"none": "N", "even": "E", "odd": "O"}
+_READ: Final[Mapping[Table, type[ModbusPDU]]] = {
+    "coils": ReadCoilsRequest,
+    "discrete_inputs": ReadDiscreteInputsRequest,
+    "input_registers": ReadInputRegistersRequest,
+    "holding_registers": ReadHoldingRegistersRequest,
+}
+# Requests in a row without an answer from anybody, after which a TCP connection is opened anew.
+UNANSWERED_MAX: Final = 4
 
 
 class NoAnswer(Exception):
@@ -75,36 +95,47 @@ class _Coil(ModbusPDU):
         self.registers = [value]
 
 
+class _Manager(TransactionManager):
+    """What nobody can decode is an answer to nothing; pymodbus would raise it into the event loop."""
+
+    def callback_data(self, data: bytes, addr: tuple[str, int] | None = None) -> int:
+        try:
+            return super().callback_data(data, addr)
+        except ModbusException as error:
+            if self.comm_params.port:
+                # Where the next answer begins in a stream is no longer known.
+                self.connection_lost(error)
+            return len(data)
+
+
 class ModbusLink:
     """Implements Link."""
 
     def __init__(self, client: ModbusBaseClient, *, quiet_s: float, sleep: Callable[[float], Awaitable[None]]) -> None:
         """quiet_s: how long a late answer may take, 0 where answers name their request."""
+        manager = client.ctx
+        client.ctx = _Manager(manager.comm_params, manager.framer, 0, False, None, None, None)  # noqa: FBT003  its order
         client.register(_Coil)
         # It would hang up on a gateway because of one unit that is dead.
         client.set_max_no_responses(1_000_000)
         self._client = client
         self._quiet_s = quiet_s
         self._sleep = sleep
+        self._unanswered = 0
 
     async def open(self) -> None:
         """Raises OSError."""
+        if self._quiet_s:
+            await self._sleep(self._quiet_s)
+        self._unanswered = 0
         if not await self._client.connect():
             params = self._client.comm_params
             raise ConnectionError(f"{params.host} cannot be opened" if not params.port else "no connection")
 
     async def read(self, unit: int, table: Table, address: int, count: int) -> Sequence[int]:
         """See Link."""
-        match table:
-            case "coils":
-                answer = await self._ask(self._client.read_coils(address, count=count, device_id=unit))
-            case "discrete_inputs":
-                answer = await self._ask(self._client.read_discrete_inputs(address, count=count, device_id=unit))
-            case "input_registers":
-                answer = await self._ask(self._client.read_input_registers(address, count=count, device_id=unit))
-            case "holding_registers":
-                answer = await self._ask(self._client.read_holding_registers(address, count=count, device_id=unit))
-        if table in {"coils", "discrete_inputs"}:
+        answer = await self._ask(_READ[table](dev_id=unit, address=address, count=count))
+        if table in BIT_TABLES:
             # The last byte is filled up with zeroes.
             bits = [int(bit) for bit in answer.bits]
             if len(bits) != -(-count // 8) * 8:
@@ -116,71 +147,79 @@ class ModbusLink:
 
     async def write(self, unit: int, write: Write) -> None:
         """See Link."""
-        if write.table == "coils":
-            request = _Coil(dev_id=unit, address=write.address, registers=list(write.words))
-            answer = await self._ask(self._client.execute(no_response_expected=False, request=request))
-            echoed = (answer.address, *answer.registers) == (write.address, *write.words)
-        elif len(write.words) == 1:
-            answer = await self._ask(self._client.write_register(write.address, write.words[0], device_id=unit))
-            echoed = (answer.address, *answer.registers) == (write.address, *write.words)
+        words = list(write.words)
+        if write.table == "coils" or len(words) == 1:
+            single = _Coil if write.table == "coils" else WriteSingleRegisterRequest
+            answer = await self._ask(single(dev_id=unit, address=write.address, registers=words))
+            echoed = (answer.address, answer.registers) == (write.address, words)
         else:
-            answer = await self._ask(self._client.write_registers(write.address, list(write.words), device_id=unit))
-            echoed = (answer.address, answer.count) == (write.address, len(write.words))
+            answer = await self._ask(WriteMultipleRegistersRequest(dev_id=unit, address=write.address, registers=words))
+            echoed = (answer.address, answer.count) == (write.address, len(words))
         if not echoed:
             raise NoAnswer("answer to something else")
 
     async def quiet(self) -> None:
         """See Link."""
-        if self._quiet_s:
+        if self._quiet_s or self._client.ctx.recv_buffer or self._unanswered >= UNANSWERED_MAX:
             self._client.close()
-            await self._sleep(self._quiet_s)
             await self.open()
 
     def close(self) -> None:
         """See Link."""
         self._client.close()
 
-    async def _ask(self, asking: Awaitable[ModbusPDU]) -> ModbusPDU:
+    async def _ask(self, request: ModbusPDU) -> ModbusPDU:
+        if not self._client.connected:
+            raise ConnectionError("the line ended")
+        if self._client.comm_params.port and self._client.ctx.recv_buffer:
+            raise ConnectionError("half an answer to nothing")
+        self._unanswered += 1
         try:
-            answer = await asking
+            answer: ModbusPDU = await self._client.execute(no_response_expected=False, request=request)
         except ModbusException as error:
             if not self._client.connected:
                 raise ConnectionError("the line ended") from None
             raise NoAnswer(str(error)) from None
+        if answer.transaction_id != request.transaction_id or answer.function_code & 0x7F != request.function_code:
+            raise NoAnswer("answer to something else")
         if answer.isError():
             if answer.exception_code in _GATEWAY_SILENT:
                 raise NoAnswer("the gateway hears nothing of the unit")
+            self._unanswered = 0
             raise Refused(answer.exception_code)
+        self._unanswered = 0
         return answer
 
 
 Dial = Callable[[], Awaitable[Link]]
 
 
+def link_of(transport: ModbusTcpTransport | ModbusRtuTransport) -> ModbusLink:
+    """One that is not open yet."""
+    timeout_s = transport.reply_within_ms / 1000
+    if isinstance(transport, ModbusTcpTransport):
+        client = AsyncModbusTcpClient(
+            transport.host, port=transport.port, timeout=timeout_s, retries=0, reconnect_delay=0
+        )
+        return ModbusLink(client, quiet_s=0.0, sleep=asyncio.sleep)
+    line = AsyncModbusSerialClient(
+        transport.port,
+        framer=FramerType.RTU,
+        baudrate=transport.baud_rate,
+        parity=_PARITIES[transport.parity],
+        stopbits=transport.stop_bits,
+        timeout=timeout_s,
+        retries=0,
+        reconnect_delay=0,
+    )
+    return ModbusLink(line, quiet_s=timeout_s, sleep=asyncio.sleep)
+
+
 def dialler(transport: ModbusTcpTransport | ModbusRtuTransport) -> Dial:
     """How the channel gets a line."""
-    timeout_s = transport.reply_within_ms / 1000
 
     async def dial() -> Link:
-        client: ModbusBaseClient
-        if isinstance(transport, ModbusTcpTransport):
-            client = AsyncModbusTcpClient(
-                transport.host, port=transport.port, timeout=timeout_s, retries=0, reconnect_delay=0
-            )
-            quiet_s = 0.0
-        else:
-            client = AsyncModbusSerialClient(
-                transport.port,
-                framer=FramerType.RTU,
-                baudrate=transport.baud_rate,
-                parity=_PARITIES[transport.parity],
-                stopbits=transport.stop_bits,
-                timeout=timeout_s,
-                retries=0,
-                reconnect_delay=0,
-            )
-            quiet_s = timeout_s
-        link = ModbusLink(client, quiet_s=quiet_s, sleep=asyncio.sleep)
+        link = link_of(transport)
         await link.open()
         return link
 

@@ -1,194 +1,15 @@
 """The Modbus channel on virtual time, against units that the test holds in its hands."""
 
 import asyncio
-from collections.abc import Sequence
 
 import pytest
 
-from device_profiles.catalogue import load_catalogue
-from device_profiles.orders import plan
-from edge_agent.channels.base import BoundDevice, ChannelParts
-from edge_agent.channels.modbus import ModbusChannel
-from edge_agent.channels.modbus_link import NoAnswer, Refused
-from edge_agent.codecs.kinds.modbus import Table, Write
-from edge_agent.codecs.modbus import SPEC
-from edge_agent.draft import Draft
-from edge_agent.health import new_counters
-from edge_agent.orders import Order, Performed
-from edge_agent.outbox import Appended, Fate
-from edge_agent.translate import DeviceInfo
-from simulators.modbus_units import DoorBoard
-from simulators.modbus_wire import Fault, Unit
+from edge_agent.codecs.kinds.modbus import Write
+from edge_agent.orders import Performed
+from simulators.modbus_wire import Unit
 from tests.campus.virtual_loop import until, virtual
-from tests.support.clock import VirtualClock
-from wire.clock import NS_PER_S, Stamp
-from wire.documents import UNTUNED, DeviceTuning
-from wire.identity import Pseudonymiser
-from wire.records import Event, Reading, record_lane
-
-PROFILES = load_catalogue().profiles
-TIME_OUT_S = 0.5
-
-
-class LoopClock(VirtualClock):
-    """The clock of a virtual loop."""
-
-    def mono_ns(self) -> int:
-        return int(asyncio.get_running_loop().time() * NS_PER_S)
-
-    def stamp(self) -> Stamp:
-        self._mono_ns = self.mono_ns()
-        return super().stamp()
-
-
-class Intake:
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.readings: list[Reading] = []
-        self.full = False
-
-    async def accept(self, drafts: Sequence[Draft], received: Stamp | None = None) -> list[Appended]:
-        fates = []
-        for draft in drafts:
-            record = draft.record
-            fate = Fate.REFUSED if self.full else Fate.STORED
-            if not self.full:
-                if isinstance(record, Event):
-                    self.events.append(record)
-                elif isinstance(record, Reading):
-                    self.readings.append(record)
-            fates.append(Appended(fate, record_lane(record), 1, record.id))
-        return fates
-
-    def topics(self, prefix: str) -> list[str]:
-        return [str(event.values.get("state", "")) for event in self.events if event.topic.startswith(prefix)]
-
-
-class FakeLink:
-    """A line on which a request takes turn_s, and silence a time-out and as long a pause."""
-
-    def __init__(self, units: dict[int, Unit], turn_s: float = 0.02) -> None:
-        self.units = units
-        self.turn_s = turn_s
-        self.dead: set[int] = set()
-        self.asked: list[tuple[int, str, int, int]] = []
-        self.written: list[tuple[int, Write]] = []
-        self.pauses = 0
-        self.gone = False
-        self.closed = False
-
-    async def read(self, unit: int, table: Table, address: int, count: int) -> Sequence[int]:
-        self.asked.append((unit, table, address, count))
-        await self._turn(unit)
-        try:
-            return self.units[unit].read(table, address, count)
-        except Fault as fault:
-            raise Refused(fault.code) from None
-
-    async def write(self, unit: int, write: Write) -> None:
-        self.written.append((unit, write))
-        await self._turn(unit)
-        try:
-            self.units[unit].write(write.table, write.address, write.words)
-        except Fault as fault:
-            raise Refused(fault.code) from None
-
-    async def _turn(self, unit: int) -> None:
-        if self.gone:
-            raise ConnectionError("pulled")
-        await asyncio.sleep(TIME_OUT_S if unit in self.dead else self.turn_s)
-        if unit in self.dead:
-            raise NoAnswer
-
-    async def quiet(self) -> None:
-        self.pauses += 1
-        await asyncio.sleep(TIME_OUT_S)
-
-    def close(self) -> None:
-        self.closed = True
-
-
-class Registers:
-    """A unit with numbered input registers; some are not there."""
-
-    def __init__(self, missing: frozenset[int] = frozenset()) -> None:
-        self.missing = missing
-        self.values: dict[int, int] = {}
-        self.reads = 0
-
-    def read(self, table: str, address: int, count: int) -> Sequence[int]:
-        self.reads += 1
-        wanted = range(address, address + count)
-        if self.missing & set(wanted):
-            raise Fault(2)
-        return [self.values.get(one, one) for one in wanted]
-
-    def write(self, table: str, address: int, words: Sequence[int]) -> None:
-        raise Fault(1)
-
-
-class Rig:
-    def __init__(self, units: dict[int, tuple[str, Unit]], **given: object) -> None:
-        self.clock = LoopClock()
-        self.intake = Intake()
-        self.counters = new_counters()
-        self.tuned: DeviceTuning = UNTUNED
-        self.link = FakeLink({number: unit for number, (_, unit) in units.items()})
-        parts = ChannelParts(
-            edge="gate-1",
-            intake=self.intake,
-            quarantine=self._no_quarantine,
-            pseudonymiser=Pseudonymiser(b"k" * 16),
-            clock=self.clock,
-            counters=self.counters,
-            tuning=lambda _: self.tuned,
-        )
-        bound = [
-            BoundDevice(str(number), DeviceInfo(f"gate-1/u{number}", "UTC"), PROFILES[name], {"unit_id": 1, **given})
-            for number, (name, _) in units.items()
-        ]
-        self.channel = ModbusChannel("bus", SPEC, bound, parts, self._dial, gap_max=8)
-        self.up = 0
-
-    async def _no_quarantine(self, device: str, reason: str, raw: bytes, harmless: frozenset[str]) -> None:
-        raise AssertionError(reason)
-
-    async def _dial(self) -> FakeLink:
-        return self.link
-
-    def start(self) -> "asyncio.Task[None]":
-        def up() -> None:
-            self.up += 1
-
-        return asyncio.get_running_loop().create_task(self.channel.run(up))
-
-    def values(self, resource: str, quality: str = "good", device: str = "gate-1/u1") -> list[object]:
-        return [
-            value.value
-            for reading in self.intake.readings
-            if reading.device == device
-            for value in reading.readings
-            if (value.resource, value.quality) == (resource, quality)
-        ]
-
-    def order(self, unit: int = 1, name: str = "AccessDoor", within_s: float = 5) -> Order:
-        profile = PROFILES["waveshare-relay-di"]
-        return Order(
-            request_id="c" * 32,
-            address=str(unit),
-            name=name,
-            operations=plan(profile, name, {}),
-            deadline_ns=self.clock.mono_ns() + int(within_s * NS_PER_S),
-            reply_within_s=2,
-        )
-
-
-def now_s() -> float:
-    return asyncio.get_running_loop().time()
-
-
-def board() -> DoorBoard:
-    return DoorBoard(now_s)
+from tests.channels.modbus_rig import Registers, Rig, board, now_s
+from wire.documents import DeviceTuning
 
 
 @virtual
@@ -263,14 +84,9 @@ async def test_a_state_that_could_not_be_kept_is_told_again() -> None:
 
 @virtual
 async def test_one_dead_unit_of_thirty_two_costs_its_neighbours_less_than_a_twentieth() -> None:
-    profile = PROFILES["xy-md02"]
-    every_second = profile.model_copy(
-        update={"auto_events": tuple(one.model_copy(update={"interval_ms": 1000}) for one in profile.auto_events)}
-    )
     units = {number: Registers() for number in range(1, 33)}
     rig = Rig({number: ("xy-md02", unit) for number, unit in units.items()})
     rig.tuned = DeviceTuning(poll_interval_ms=1000)
-    assert every_second.auto_events[0].interval_ms == 1000
     rig.link.dead = {7}
     rig.start()
     span_s = 600

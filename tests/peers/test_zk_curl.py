@@ -4,13 +4,12 @@ Nothing of ours is on curl's side: it makes the requests, reads the answers, and
 """
 
 import asyncio
-import os
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.channels.http_rig import HOST, POS, SERIAL, Rig, attendance, canteen
+from tests.support.peers import find_program
 from wire.identity import is_ordered
 
 pytestmark = pytest.mark.peer
@@ -18,14 +17,7 @@ pytestmark = pytest.mark.peer
 
 @pytest.fixture
 def curl() -> str:
-    """Missing: the test is skipped, or fails where peers are required."""
-    found = shutil.which("curl")
-    if found is None:
-        reason = "curl is not installed (apt-get install curl)"
-        if os.environ.get("CAMPUS_REQUIRE_PEERS") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
+    return find_program("curl", "curl")
 
 
 async def said(curl: str, rig: Rig, target: str, *options: str) -> str:

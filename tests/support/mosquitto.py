@@ -6,7 +6,6 @@ goes to a log file in the folder, which an assertion message may quote.
 
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import time
@@ -14,8 +13,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
-
-import pytest
 
 from aggregator.broker import (
     BrokerFolder,
@@ -29,6 +26,7 @@ from aggregator.broker import (
     terminal_user,
 )
 from device_profiles.protocols import protocol
+from tests.support import peers
 from wire.mqtt_link import BrokerAddress
 
 HOST: Final = "127.0.0.1"
@@ -37,7 +35,6 @@ PREFIX: Final = "mqtt/face"
 UP_WITHIN_S: Final = 15.0
 DOWN_WITHIN_S: Final = 10.0
 ACCEPTED: Final = 0
-_SYSTEM_FOLDERS: Final = ("/usr/sbin", "/usr/local/sbin", "/sbin")
 
 ANONYMOUS_CONFIGURATION = """
 listener {port} 127.0.0.1
@@ -53,13 +50,7 @@ autosave_interval 1
 
 def find_program(name: str) -> str:
     """The path of one of mosquitto's programs. Missing: the test is skipped, or fails where peers are required."""
-    found = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", os.defpath), *_SYSTEM_FOLDERS)))
-    if found is None:
-        reason = f"{name} is not installed (apt-get install mosquitto mosquitto-clients)"
-        if os.environ.get("CAMPUS_REQUIRE_PEERS") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
+    return peers.find_program(name, "mosquitto mosquitto-clients")
 
 
 def free_ports(count: int) -> list[int]:
