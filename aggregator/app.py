@@ -25,6 +25,7 @@ from typing import Any, Final
 from aggregator.accounts import Office
 from aggregator.admission import Admission
 from aggregator.admission.group import STORE_FAILURES
+from aggregator.alarms import AlarmDesk, AlarmReader
 from aggregator.api import create_app
 from aggregator.api.campus import Campus
 from aggregator.broker import BrokerFolder
@@ -35,8 +36,9 @@ from aggregator.documents import Archive, Courier
 from aggregator.enrolment import BrokerAccess, Enrolment
 from aggregator.front import Front
 from aggregator.ledger import SqliteLedger
-from aggregator.live import Feed
-from aggregator.readers import Reader, Registry
+from aggregator.live import Feed, LiveHub
+from aggregator.live.shapes import kind_of
+from aggregator.readers import Doors, Reader, Registry
 from aggregator.series import EmbeddedSeries, Projector, SeriesStore
 from aggregator.series.influx import open_influx
 from aggregator.series.keeping import keep
@@ -79,12 +81,15 @@ class Parts:
     archive: Archive
     projector: Projector
     commands: CommandView
+    alarms: AlarmReader
+    doors: Doors
+    views_db: Database
     desk_db: Database
 
     @property
     def readers(self) -> Sequence[Reader]:
         """All readers, by which rebuild finds them."""
-        return (self.registry, self.projector, self.commands)
+        return (self.registry, self.projector, self.commands, self.alarms, self.doors)
 
 
 @asynccontextmanager
@@ -99,7 +104,9 @@ async def open_parts(settings: AggregatorSettings) -> AsyncIterator[Parts]:
         ledger_db = await open_database(await Database.open(settings.data_dir / LEDGER_FILE, "aggregator.ledger"))
         office_db = await open_database(await Database.open(settings.data_dir / OFFICE_FILE, "aggregator.accounts"))
         views_db = await open_database(
-            await Database.open(settings.data_dir / VIEWS_FILE, "aggregator.readers", "aggregator.commands")
+            await Database.open(
+                settings.data_dir / VIEWS_FILE, "aggregator.readers", "aggregator.commands", "aggregator.alarms"
+            )
         )
         desk_db = await open_database(await Database.open(settings.data_dir / DESK_FILE, "aggregator.commands"))
         documents_db = await open_database(
@@ -130,6 +137,9 @@ async def open_parts(settings: AggregatorSettings) -> AsyncIterator[Parts]:
             archive=Archive(documents_db, clock),
             projector=Projector(ledger, views_db, series),
             commands=CommandView(ledger, views_db),
+            alarms=AlarmReader(ledger, views_db),
+            doors=Doors(ledger, views_db),
+            views_db=views_db,
             desk_db=desk_db,
         )
 
@@ -225,6 +235,17 @@ class _Service:
             profiles=load_catalogue(()).profiles,
         )
         self._feed = Feed(parts.ledger)
+        self._hub = LiveHub(
+            parts.views_db,
+            parts.ledger,
+            (parts.alarms, parts.doors, parts.registry),
+            clock=parts.clock,
+            zone=settings.zone,
+            levels=settings.alarms.levels,
+            can_open=self._desk.can_open,
+            liveness=lambda: self._admission.liveness,
+            edges=parts.enrolment.joined,
+        )
         self._silence = SilenceWatch(
             clock=parts.clock,
             liveness=lambda: self._admission.liveness,
@@ -237,6 +258,7 @@ class _Service:
             display_name=settings.name,
             display_name_en=settings.name_en,
             zone=settings.zone,
+            build=version("campus-iot"),
             clock=parts.clock,
             ledger=parts.ledger,
             admission=self._admission,
@@ -244,6 +266,12 @@ class _Service:
             enrolment=parts.enrolment,
             registry=parts.registry,
             feed=self._feed,
+            alarms=parts.alarms,
+            alarm_desk=AlarmDesk(
+                parts.ledger, parts.alarms, parts.clock, lambda kind: kind_of(kind, settings.alarms.levels).level
+            ),
+            alarm_levels=settings.alarms.levels,
+            hub=self._hub,
             series=parts.projector.store,
             archive=parts.archive,
             courier=self._courier,
@@ -266,6 +294,7 @@ class _Service:
             others.append(
                 group.create_task(keep(self._parts.projector.store, self._parts.clock), name="series keeping")
             )
+            others.append(group.create_task(self._hub.run(), name="live"))
             others.append(group.create_task(self._silence.run(), name="silence"))
             others.append(group.create_task(self._courier.run(), name="documents"))
             others.append(group.create_task(self._desk.run(), name="commands"))
@@ -279,6 +308,7 @@ class _Service:
             self._notifier.stopping()
             log.info("campus stopping", extra={"campus": self._parts.settings.campus})
             self._feed.close()
+            self._hub.close()
             server.stop()
             await serving
             for task in others:
@@ -308,7 +338,7 @@ class _Service:
             "readers": {reader.name: asdict(reader.health) for reader in self._parts.readers},
             "edges_live": len(self._admission.liveness),
             "edges_silent": len(self._silence.silent),
-            "watchers": self._feed.watchers,
+            "watchers": self._feed.watchers + self._hub.watchers,
         }
 
     async def _end_revoked(self) -> None:

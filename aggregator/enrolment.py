@@ -153,6 +153,10 @@ class Enrolment:
         """All boxes that ever joined: edge, enrolled_ns, software, revoked_ns."""
         return await self._fetch("edges", {})
 
+    async def joined(self) -> list[str]:
+        """The boxes that may deliver."""
+        return [row["edge"] for row in await self.edges() if row["revoked_ns"] is None]
+
     async def revoke(self, edge: str) -> bool:
         """Refuse a box from now on, at the broker too; says whether there was one to refuse."""
         params = {"edge": edge, "now": self._clock.wall_ns()}

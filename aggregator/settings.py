@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import Field
 
+from aggregator.alarms.rules import KINDS
 from aggregator.broker import LOOPBACK, Audience, Listener, ServerTls
 from aggregator.series.address import InfluxAddress
 from device_profiles.findings import Finding, in_order, nearest
@@ -128,6 +129,12 @@ class InfluxSeriesChoice(StrictModel):
         )
 
 
+class AlarmsChoice(StrictModel):
+    """levels: of kinds of alarm that this campus rates otherwise; 1 (act now) to 4 (for information)."""
+
+    levels: dict[str, Annotated[int, Field(ge=1, le=4)]] = Field(default_factory=dict)
+
+
 class AggregatorSettings(StrictModel):
     """The whole file."""
 
@@ -142,6 +149,7 @@ class AggregatorSettings(StrictModel):
     http: Http = Http()
     broker: Broker = Broker()
     series: Annotated[EmbeddedSeriesChoice | InfluxSeriesChoice, Field(discriminator="kind")] = EmbeddedSeriesChoice()
+    alarms: AlarmsChoice = AlarmsChoice()
 
 
 def _is_loopback(host: str) -> bool:
@@ -163,7 +171,7 @@ def read_settings(path: Path) -> Loaded:
     """Read and check a file whole, with paths resolved against its folder."""
     source = load(path)
     settings, findings = validate(source, AggregatorSettings)
-    findings = in_order([*findings, *_check_zone(source), *_check_listeners(source, settings)])
+    findings = in_order([*findings, *_check_zone(source), *_check_kinds(source), *_check_listeners(source, settings)])
     if settings is None or findings:
         return Loaded(None, findings)
     return Loaded(_resolved(settings, path.parent.absolute()), findings)
@@ -179,6 +187,18 @@ def _check_zone(source: Source) -> list[Finding]:
         params = {"zone": zone, "nearest": nearest(zone, available_timezones())}
         return [source.finding(("zone",), "unknown_zone", params=params)]
     return []
+
+
+def _check_kinds(source: Source) -> list[Finding]:
+    place = ("alarms", "levels")
+    levels = source.value_at(place) if isinstance(source.data, dict) else None
+    return [
+        source.finding(
+            (*place, kind), "unknown_alarm_kind", at_key=True, params={"kind": kind, "nearest": nearest(kind, KINDS)}
+        )
+        for kind in (levels if isinstance(levels, dict) else ())
+        if isinstance(kind, str) and kind not in KINDS
+    ]
 
 
 def _check_listeners(source: Source, settings: AggregatorSettings | None) -> list[Finding]:

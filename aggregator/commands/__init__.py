@@ -7,8 +7,9 @@
 `view` is the reader that says how every command stands.
 """
 
-from aggregator.commands.desk import CommandDesk, Refused, Request
+from aggregator.commands.desk import CommandDesk, Request
 from aggregator.commands.shelf import LeaseShelf
 from aggregator.commands.view import CommandView
+from aggregator.refused import Refused
 
 __all__ = ["CommandDesk", "CommandView", "LeaseShelf", "Refused", "Request"]

@@ -25,6 +25,7 @@ from aggregator.commands.facts import Asked, outcome_id, requested, requested_id
 from aggregator.commands.shelf import LeaseShelf
 from aggregator.commands.view import SQL, CommandView
 from aggregator.ledger import Ledger
+from aggregator.refused import Refused
 from aggregator.storage import Database, StorageError
 from device_profiles.model import DeviceProfile
 from device_profiles.orders import NotPossible, plan
@@ -39,6 +40,8 @@ from wire.topics import Down, Lane, down_topic
 log = logging.getLogger(__name__)
 
 DEVICES_MAX: Final = 32
+# The command that opens a door for a moment, as ONVIF calls it.
+OPENING: Final = "AccessDoor"
 # Releases of more doors than this at once want a second person, and that is not built.
 RELEASES_MAX: Final = 5
 KEY_KEPT_S: Final = 7 * 86_400
@@ -48,16 +51,6 @@ WAITING_MAX: Final = 4096
 PATIENCE_S: Final = 1
 
 Send = Callable[[str, Down, bytes], Awaitable[None]]
-
-
-class Refused(Exception):
-    """A request that is not carried out. code: of the problem; params: for its text."""
-
-    def __init__(self, status: int, code: str, params: Mapping[str, Any] | None = None) -> None:
-        super().__init__(code)
-        self.status = status
-        self.code = code
-        self.params = dict(params or {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +198,11 @@ class CommandDesk:
         profile = self._profiles.get(device_profile)
         command = None if profile is None else next((one for one in profile.device_commands if one.name == name), None)
         return command is None or not command.idempotent
+
+    def can_open(self, device_profile: str) -> bool:
+        """Whether devices of a profile can let somebody through a door."""
+        profile = self._profiles.get(device_profile)
+        return profile is not None and any(command.name == OPENING for command in profile.device_commands)
 
     async def _carry(self, asked: Asked, begun_ns: int) -> None:
         stamp = self._clock.stamp()

@@ -12,9 +12,11 @@ _PEOPLE: Final = ("holder_ref", "credential")
 # What was done and by whom; the rows of the book stand in the ledger like all others.
 _BOOK: Final = ("values", "reason")
 BOOK_TOPIC: Final = "Audit/Entry"
-COMMAND_TOPIC: Final = "Command/Requested"
-# Who asked for a command, and what for: not for a screen on a wall.
-_STAFF: Final = ("operator", "reason")
+# Who asked for a command or took an alarm in hand, and what was said of it: not for a screen on a wall.
+_STAFF: Final = {
+    "Command/Requested": ("operator", "reason"),
+    "Alarm/Transition": ("operator", "cause", "note"),
+}
 # Part of the envelope, or shown under another name.
 _BESIDE: Final = ("id", "kind", "device", "topic", "stamp", "schema", "source")
 
@@ -54,8 +56,9 @@ def row_view(row: LedgerRow, *, people: bool, book: bool = False) -> dict[str, A
         *(() if book or row.topic != BOOK_TOPIC else _BOOK),
     )
     view.update({name: value for name, value in body.items() if name not in hidden})
-    if row.topic == COMMAND_TOPIC and not people:
-        view["values"] = {name: value for name, value in view.get("values", {}).items() if name not in _STAFF}
+    if not people and row.topic in _STAFF:
+        staff = _STAFF[row.topic]
+        view["values"] = {name: value for name, value in view.get("values", {}).items() if name not in staff}
     return view
 
 

@@ -55,6 +55,7 @@ class Reader(ABC):
         self._ledger = ledger
         self._db = db
         self.health = ReaderHealth()
+        self._moved = asyncio.Event()
 
     @abstractmethod
     def apply(self, connection: sqlite3.Connection, rows: Sequence[LedgerRow]) -> None:
@@ -85,6 +86,16 @@ class Reader(ABC):
             except (sqlite3.Error, StorageError, OSError) as error:
                 self._told(failing=True, cause=str(error))
                 await asyncio.sleep(RETRY_S)
+
+    async def reached(self, position: int, within_s: float) -> bool:
+        """Whether the picture came to be that of a position in time; for whoever wants to see what he just did."""
+        try:
+            async with asyncio.timeout(within_s):
+                while self.health.position < position:
+                    await self._moved.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def step(self) -> int:
         """Take one batch; returns how many rows there were. The position must have been found."""
@@ -140,6 +151,8 @@ class Reader(ABC):
                 return
             await self._pass_over(rows[0], error)
         self.health.position = rows[-1].position
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
 
     def _write(self, connection: sqlite3.Connection, rows: Sequence[LedgerRow]) -> None:
         self._go_on(connection, rows)

@@ -80,3 +80,70 @@ DELETE FROM registry_edges;
 -- name: clear_devices
 -- Before a rebuild.
 DELETE FROM registry_devices;
+
+-- name: set_door
+-- What a door said in a batch of records. What it did not say stays; a passage gives way to a later one only.
+INSERT INTO doors (device_id, contact, lock, alarm, last_ns, last_topic, last_tail, last_method, changed)
+VALUES (:device_id, :contact, :lock, :alarm, :last_ns, :last_topic, :last_tail, :last_method, :changed)
+ON CONFLICT (device_id) DO UPDATE SET
+    contact = coalesce(excluded.contact, doors.contact),
+    lock = coalesce(excluded.lock, doors.lock),
+    alarm = coalesce(excluded.alarm, doors.alarm),
+    last_topic = CASE WHEN excluded.last_ns >= coalesce(doors.last_ns, 0) THEN excluded.last_topic ELSE doors.last_topic END,
+    last_tail = CASE WHEN excluded.last_ns >= coalesce(doors.last_ns, 0) THEN excluded.last_tail ELSE doors.last_tail END,
+    last_method = CASE WHEN excluded.last_ns >= coalesce(doors.last_ns, 0) THEN excluded.last_method
+        ELSE doors.last_method END,
+    last_ns = CASE WHEN excluded.last_ns >= coalesce(doors.last_ns, 0) THEN excluded.last_ns ELSE doors.last_ns END,
+    changed = excluded.changed;
+
+-- name: add_minute
+-- Passages at a door within one minute.
+INSERT INTO door_minutes (device_id, minute, granted, denied, changed)
+VALUES (:device_id, :minute, :granted, :denied, :changed)
+ON CONFLICT (device_id, minute) DO UPDATE SET granted = door_minutes.granted + excluded.granted,
+    denied = door_minutes.denied + excluded.denied, changed = excluded.changed;
+
+-- name: door_horizon
+-- From which minute on passages are counted.
+SELECT minute FROM door_horizon WHERE id = 1;
+
+-- name: set_door_horizon
+-- It only moves on.
+INSERT INTO door_horizon (id, minute) VALUES (1, :minute) ON CONFLICT (id) DO UPDATE SET minute = excluded.minute;
+
+-- name: drop_minutes
+-- What lies before the horizon.
+DELETE FROM door_minutes WHERE minute < :minute;
+
+-- name: changed_doors
+-- Doors that said something after a position.
+SELECT * FROM doors WHERE changed > :after;
+
+-- name: changed_minutes
+-- Minutes that were counted in after a position, from one minute on.
+SELECT * FROM door_minutes WHERE changed > :after AND minute >= :since;
+
+-- name: changed_devices
+-- Devices that said something after a position.
+SELECT device_id, edge, profile, display_name, display_name_en, place, state, state_ns, last_received_ns
+FROM registry_devices WHERE last_position > :after;
+
+-- name: known_edges
+-- When each box was heard of last, as the ledger knows it.
+SELECT edge, last_received_ns FROM registry_edges;
+
+-- name: positions_of
+-- Where the readers of the live page stand.
+SELECT reader, position FROM positions;
+
+-- name: clear_doors
+-- Before a rebuild.
+DELETE FROM doors;
+
+-- name: clear_minutes
+-- Before a rebuild.
+DELETE FROM door_minutes;
+
+-- name: clear_horizon
+-- Before a rebuild.
+DELETE FROM door_horizon;

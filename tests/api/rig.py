@@ -1,5 +1,6 @@
 """A campus made of its real parts in a folder of the test, without a broker and without a socket."""
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,6 +15,7 @@ from fastapi import FastAPI
 from aggregator.accounts import EVERYWHERE, Office, Role, Scope
 from aggregator.admission import Admission
 from aggregator.admission.group import GroupLimits
+from aggregator.alarms import AlarmDesk, AlarmReader
 from aggregator.api import create_app
 from aggregator.api.campus import Campus
 from aggregator.commands import CommandDesk, CommandView
@@ -21,8 +23,9 @@ from aggregator.console import add_console
 from aggregator.documents import Archive, Courier
 from aggregator.enrolment import BrokerAccess, Enrolment
 from aggregator.ledger import Ledger, SqliteLedger
-from aggregator.live import Feed
-from aggregator.readers import Registry
+from aggregator.live import Feed, LiveHub
+from aggregator.live.shapes import kind_of
+from aggregator.readers import Doors, Reader, Registry
 from aggregator.series import EmbeddedSeries
 from aggregator.storage import Database
 from device_profiles.catalogue import load_catalogue
@@ -55,6 +58,7 @@ class Rig:
     box: Box
     folder: Path
     sent: list[tuple[str, Down, bytes]]
+    readers: Sequence[Reader]
     broken: bool = False
 
     @property
@@ -98,7 +102,7 @@ class Rig:
         [(_leaf, _welcome)] = await self.campus.admission.receive(*self.box.hello())
 
     async def deliver(self, *records: Record) -> None:
-        """From the box through admission into the ledger and the registry."""
+        """From the box through admission into the ledger and the readers."""
         before = {lane: self.box.end(lane)[0] for lane in LANES}
         self.box.put(*records)
         if self.box.edge not in self.campus.admission.liveness:
@@ -106,8 +110,13 @@ class Rig:
         for lane in LANES:
             if self.box.end(lane)[0] > before[lane]:
                 assert await self.campus.admission.receive(*self.box.batch(lane, before[lane]))
-        while await self.campus.registry.step():
-            pass
+        await self.read()
+
+    async def read(self) -> None:
+        """Until the readers have all that is in the ledger."""
+        head = await self.ledger.head()
+        for reader in self.readers:
+            assert await reader.reached(head, 20)
 
     def passage(self, **fields: Any) -> Event:
         """Somebody at a reader, with everything that says who it was."""
@@ -151,9 +160,12 @@ async def assembled(folder: Path, *, ledger: Ledger | None = None) -> AsyncItera
             sent.append((edge, leaf, frame))
 
         views_db = await stack.enter_async_context(
-            await Database.open(folder / "views.sqlite", "aggregator.readers", "aggregator.commands")
+            await Database.open(
+                folder / "views.sqlite", "aggregator.readers", "aggregator.commands", "aggregator.alarms"
+            )
         )
         registry, view = Registry(ledger, views_db), CommandView(ledger, views_db)
+        alarms, doors = AlarmReader(ledger, views_db), Doors(ledger, views_db)
         desk = CommandDesk(
             campus=CAMPUS,
             ledger=ledger,
@@ -166,21 +178,38 @@ async def assembled(folder: Path, *, ledger: Ledger | None = None) -> AsyncItera
             devices=registry.devices,
             profiles=load_catalogue(()).profiles,
         )
+        admission = Admission(
+            ledger, campus=CAMPUS, clock=clock, enrolled=enrolment.enrolled, limits=GroupLimits(linger_s=0.001)
+        )
+        levels: dict[str, int] = {}
         rig: Rig
         campus = Campus(
             name=CAMPUS,
             display_name="示范学校",
             display_name_en="Demo school",
             zone="Asia/Shanghai",
+            build="1.0",
             clock=clock,
             ledger=ledger,
-            admission=Admission(
-                ledger, campus=CAMPUS, clock=clock, enrolled=enrolment.enrolled, limits=GroupLimits(linger_s=0.001)
-            ),
+            admission=admission,
             office=Office(office_db, clock=clock, random=random, append=append, hasher=CheapHasher()),
             enrolment=enrolment,
             registry=registry,
             feed=Feed(ledger),
+            alarms=alarms,
+            alarm_desk=AlarmDesk(ledger, alarms, clock, lambda kind: kind_of(kind, levels).level),
+            alarm_levels=levels,
+            hub=LiveHub(
+                views_db,
+                ledger,
+                (alarms, doors, registry),
+                clock=clock,
+                zone="Asia/Shanghai",
+                levels=levels,
+                can_open=desk.can_open,
+                liveness=lambda: admission.liveness,
+                edges=enrolment.joined,
+            ),
             series=EmbeddedSeries(await database("series", "aggregator.series")),
             archive=archive,
             desk=desk,
@@ -188,10 +217,17 @@ async def assembled(folder: Path, *, ledger: Ledger | None = None) -> AsyncItera
             courier=Courier(archive, campus=CAMPUS, clock=clock, sign=lambda message: message[:64], send=send),
             health=lambda: rig.health(),  # noqa: PLW0108  there is no rig yet
         )
-        rig = Rig(campus, add_console(create_app(campus)), clock, box, folder, sent)
+        readers = (registry, alarms, doors)
+        rig = Rig(campus, add_console(create_app(campus)), clock, box, folder, sent, readers)
         token = await enrolment.issue(box.edge)
         await enrolment.redeem(box.edge, token, box.enrolled().public_key.hex(), "1.0")
-        yield rig
+        running = [asyncio.create_task(reader.run()) for reader in readers]
+        try:
+            yield rig
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
 
 def keys_of(document: Any) -> set[str]:

@@ -33,6 +33,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/users": {"name": "wang", "password": "long enough to be one", "roles": ["guard"]},
     "POST /api/v1/tokens": {"name": "wall", "roles": ["wall"]},
     "POST /api/v1/commands": {"device": "gate-9/face-9", "name": "AccessDoor"},
+    "POST /api/v1/alarms/{alarm_id}/resolve": {"cause": "false", "note": "a cat"},
     "PUT /api/v1/edges/{edge}/documents/{name}": {"schema": 1, "devices": {}},
 }
 
@@ -53,6 +54,7 @@ class Route(NamedTuple):
 
     async def call(self, client: httpx.AsyncClient) -> httpx.Response:
         parts = {"edge": "gate-9", "name": "face-9", "resource": "temperature", "event_id": "ab" * 16}
+        parts["alarm_id"] = "ab" * 16
         path = self.path.format(**parts, token_id="none", command_id="ab" * 16)
         return await client.request(
             self.name.split()[0], path, json=BODIES.get(self.name), headers=HEADERS.get(self.name)
@@ -113,6 +115,7 @@ async def test_nobody_gets_in_without_a_credential(rig: Rig, route: Route):
 @each_guarded
 async def test_each_role_gets_where_its_guard_names_it_and_nowhere_else(rig: Rig, route: Route):
     rig.campus.feed.close()  # A stream that begins ends at once.
+    rig.campus.hub.close()
     got_in, refused = set(), set()
     for role in Role:
         async with await rig.ask(role) as client:

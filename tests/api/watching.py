@@ -81,7 +81,9 @@ class Watching:
 
 
 @asynccontextmanager
-async def watching(app: FastAPI, token: str = "", query: str = "", **headers: str) -> AsyncIterator[Watching]:
+async def watching(
+    app: FastAPI, token: str = "", query: str = "", *, path: str = "/api/v1/stream", **headers: str
+) -> AsyncIterator[Watching]:
     """Open a stream; leaving hangs up."""
     watch, begun, gone = Watching(), asyncio.Event(), asyncio.Event()
     asked = False
@@ -92,8 +94,8 @@ async def watching(app: FastAPI, token: str = "", query: str = "", **headers: st
         "http_version": "1.1",
         "method": "GET",
         "scheme": "http",
-        "path": "/api/v1/stream",
-        "raw_path": b"/api/v1/stream",
+        "path": path,
+        "raw_path": path.encode(),
         "query_string": query.encode(),
         "root_path": "",
         "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in said.items()],
