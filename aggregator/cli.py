@@ -9,6 +9,7 @@ import typer
 from wire.i18n import Texts
 
 if TYPE_CHECKING:
+    from aggregator.service import Service
     from aggregator.settings import AggregatorSettings
 
 EXIT_FINDINGS: Final = 1
@@ -26,18 +27,24 @@ terminal_app = typer.Typer(help=_T("agg.cli.terminal"), no_args_is_help=True)
 readers_app = typer.Typer(help=_T("agg.cli.readers"), no_args_is_help=True)
 series_app = typer.Typer(help=_T("agg.cli.series"), no_args_is_help=True)
 document_app = typer.Typer(help=_T("agg.cli.document"), no_args_is_help=True)
+command_app = typer.Typer(help=_T("agg.cli.command"), no_args_is_help=True)
 app.add_typer(edge_app, name="edge")
 app.add_typer(token_app, name="token")
 app.add_typer(user_app, name="user")
 app.add_typer(terminal_app, name="terminal")
 app.add_typer(readers_app, name="readers")
 app.add_typer(document_app, name="document")
+app.add_typer(command_app, name="command")
 app.add_typer(series_app, name="series")
 
 Config = Annotated[Path, typer.Option("--config", "-c", help=_T("agg.cli.opt.config"))]
 Json = Annotated[bool, typer.Option("--json", help=_T("agg.cli.opt.json"))]
 Language = Annotated[str | None, typer.Option("--lang", help=_T("agg.cli.opt.lang"))]
 Roles = Annotated[list[str], typer.Option("--role", help=_T("agg.cli.opt.role"))]
+TokenFile = Annotated[
+    Path | None, typer.Option("--token-file", envvar="CAMPUS_TOKEN_FILE", help=_T("agg.cli.opt.token_file"))
+]
+Url = Annotated[str | None, typer.Option("--url", help=_T("agg.cli.opt.url"))]
 CONFIG: Final = Path("aggregator.yaml")
 
 
@@ -259,6 +266,98 @@ def series_setup(config: Config = CONFIG, lang: Language = None) -> None:
     from aggregator.series_cli import set_up_series
 
     raise typer.Exit(set_up_series(_settings(config, lang), Texts(lang)))
+
+
+@command_app.command("send", help=_T("agg.cli.command_send"))
+def command_send(  # noqa: PLR0917  typer calls it with names
+    name: Annotated[str, typer.Argument()],
+    devices: Annotated[list[str], typer.Argument(help=_T("agg.cli.arg.devices"))],
+    config: Config = CONFIG,
+    url: Url = None,
+    token_file: TokenFile = None,
+    arguments: Annotated[list[str] | None, typer.Option("--arg", help=_T("agg.cli.opt.arg"))] = None,
+    reason: Annotated[str, typer.Option("--reason", help=_T("agg.cli.opt.reason"))] = "",
+    key: Annotated[str, typer.Option("--key", help=_T("agg.cli.opt.key"))] = "",
+    wait_s: Annotated[float, typer.Option("--wait", min=0, max=600, help=_T("agg.cli.opt.wait"))] = 30.0,
+    as_json: Json = False,  # noqa: FBT002  typer's way
+    lang: Language = None,
+) -> None:
+    """Tell devices something, and how it ended at each."""
+    from aggregator.commands_cli import send_command
+
+    texts = Texts(lang)
+    code = send_command(
+        _service(config, url, token_file, lang),
+        name,
+        devices,
+        arguments=arguments or (),
+        reason=reason,
+        key=key,
+        wait_s=wait_s,
+        as_json=as_json,
+        texts=texts,
+    )
+    raise typer.Exit(code)
+
+
+@command_app.command("list", help=_T("agg.cli.command_list"))
+def command_list(  # noqa: PLR0917  typer calls it with names
+    config: Config = CONFIG,
+    url: Url = None,
+    token_file: TokenFile = None,
+    device: Annotated[str, typer.Option("--device", help=_T("agg.cli.opt.of_device"))] = "",
+    group: Annotated[str, typer.Option("--group", help=_T("agg.cli.opt.of_group"))] = "",
+    state: Annotated[str, typer.Option("--state", help=_T("agg.cli.opt.of_state"))] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help=_T("agg.cli.opt.limit"))] = 20,
+    as_json: Json = False,  # noqa: FBT002  typer's way
+    lang: Language = None,
+) -> None:
+    """The newest commands, and how they stand."""
+    from aggregator.commands_cli import list_commands
+
+    service, texts = _service(config, url, token_file, lang), Texts(lang)
+    raise typer.Exit(
+        list_commands(service, device=device, group=group, state=state, limit=limit, as_json=as_json, texts=texts)
+    )
+
+
+@command_app.command("show", help=_T("agg.cli.command_show"))
+def command_show(  # noqa: PLR0917  typer calls it with names
+    command_id: Annotated[str, typer.Argument()],
+    config: Config = CONFIG,
+    url: Url = None,
+    token_file: TokenFile = None,
+    as_json: Json = False,  # noqa: FBT002  typer's way
+    lang: Language = None,
+) -> None:
+    """One command."""
+    from aggregator.commands_cli import show_command
+
+    service = _service(config, url, token_file, lang)
+    raise typer.Exit(show_command(service, command_id, as_json=as_json, texts=Texts(lang)))
+
+
+def _service(config: Path, url: str | None, token_file: Path | None, language: str | None) -> "Service":
+    """The running service, here or elsewhere; ends with its code when it or the token is not there."""
+    from aggregator.app import RUN_FILE
+    from aggregator.service import Service, ServiceUnreachable, running_base
+
+    texts = Texts(language)
+    if token_file is None:
+        typer.echo(texts("agg.command.no_token"), err=True)
+        raise typer.Exit(EXIT_USAGE)
+    try:
+        token = (sys.stdin.readline() if str(token_file) == "-" else token_file.read_text(encoding="utf-8")).strip()
+    except (OSError, ValueError) as error:
+        typer.echo(texts("finding.unreadable", cause=f"{token_file}: {error}"), err=True)
+        raise typer.Exit(EXIT_USAGE) from None
+    if url is not None:
+        return Service(url.rstrip("/"), token)
+    try:
+        return Service(running_base(_settings(config, language).data_dir / RUN_FILE), token)
+    except ServiceUnreachable as error:
+        typer.echo(texts("agg.status.unreachable", cause=error), err=True)
+        raise typer.Exit(EXIT_UNREACHABLE) from None
 
 
 def _password(texts: Texts) -> str:

@@ -4,8 +4,6 @@ import asyncio
 import json
 import os
 import sqlite3
-import urllib.error
-import urllib.request
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -25,6 +23,7 @@ from aggregator.broker import (
     terminal_user,
 )
 from aggregator.campus_keys import CampusKeyError, make_campus_key, make_signing_key, write_secret
+from aggregator.service import Service, ServiceRefused, ServiceUnreachable, running_base
 from aggregator.settings import SAMPLE, AggregatorSettings, read_settings
 from aggregator.storage import StorageError
 from device_profiles.findings import nearest
@@ -84,13 +83,8 @@ def make_secrets(settings: AggregatorSettings) -> None:
 def show_status(settings: AggregatorSettings, *, as_json: bool, texts: Texts) -> int:
     """0 when the campus works, 1 when a part of it does not, 4 when nobody answers."""
     try:
-        running = json.loads((settings.data_dir / RUN_FILE).read_text())
-        host = f"[{running['host']}]" if ":" in running["host"] else running["host"]
-        # Ours is never behind a proxy, whatever the environment says for the rest of the world.
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(f"http://{host}:{running['http']}/api/v1/health", timeout=5) as response:
-            health: dict[str, Any] = json.load(response)
-    except (OSError, ValueError, KeyError, urllib.error.URLError) as error:
+        health = Service(running_base(settings.data_dir / RUN_FILE)).get("health")
+    except (ServiceUnreachable, ServiceRefused) as error:
         typer.echo(texts("agg.status.unreachable", cause=error), err=True)
         return EXIT_UNREACHABLE
     if as_json:

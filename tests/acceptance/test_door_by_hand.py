@@ -6,6 +6,7 @@ and only while somebody waits for it.
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import IO, Any
 
 import pytest
 
-from tests.acceptance.site import HOST, Site, eventually, running_site
+from tests.acceptance.site import HOST, Site, eventually, run, running_site
 from tests.support.mosquitto import find_program
 
 pytestmark = [pytest.mark.peer, pytest.mark.processes]
@@ -64,6 +65,16 @@ def playing(site: Site, folder: Path) -> Iterator[Board]:
             mouth.terminate()
 
 
+def desk(site: Site, folder: Path, *words: str) -> subprocess.Popen[str]:
+    """`campus-aggregator command` with a guard's token."""
+    made = run("aggregator.cli", "token", "create", "desk", "--role", "guard", "-c", str(site.campus_file))
+    token = folder / "desk.token"
+    token.write_text(made.stdout)
+    options = ["-c", str(site.campus_file), "--token-file", str(token), "--lang", "en"]
+    argv = [sys.executable, "-m", "aggregator.cli", "command", *words, *options]
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     with running_site(tmp_path, doors={"lab-door": IP}) as running:
@@ -84,10 +95,13 @@ def test_a_door_played_by_hand(site: Site, tmp_path: Path) -> None:
         assert granted["occurred"] == "2026-08-31T23:55:10.000000Z"
         assert granted["credential"]["tail"] == "B78A"
 
-        asked = site.ask(DOOR, "AccessDoor")
-        eventually(lambda: board.told() == [OPENDOOR])
-        board.access(" ", "MQTT")
-        assert site.ended(asked)["result"] == "succeeded"
+        # Asked for at the campus' own command line, which waits for the end.
+        with desk(site, tmp_path, "send", "AccessDoor", DOOR, "--reason", "visitor") as asking:
+            eventually(lambda: board.told() == [OPENDOOR])
+            board.access(" ", "MQTT")
+            out, _ = asking.communicate(timeout=60)
+        assert asking.returncode == 0
+        assert out.rstrip().endswith("succeeded")
         (opened,) = eventually(lambda: site.events("AccessControl/AccessGranted/Anonymous"))
         assert opened["values"] == {"by": "order"}
 

@@ -1,0 +1,103 @@
+"""The API of a running aggregator, as our own commands call it: beside it on the same machine, or by its address."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+PATH: Final = "/api/v1"
+TIMEOUT_S: Final = 10.0
+ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
+
+
+class ServiceUnreachable(Exception):
+    """Nobody answers, or not as we do; the text says why. Whether something that was sent arrived is not known."""
+
+
+class ServiceRefused(Exception):
+    """An answer that is a problem. code and params as in the API."""
+
+    def __init__(self, status: int, code: str, params: Mapping[str, Any]) -> None:
+        super().__init__(code)
+        self.status = status
+        self.code = code
+        self.params = params
+
+    @property
+    def about_the_caller(self) -> bool:
+        """Whether it is refused because of who asks."""
+        return self.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """base: `http://127.0.0.1:8000`. token: of an account; empty for what anybody may ask. Prints without it."""
+
+    base: str
+    token: str = field(default="", repr=False)
+
+    def get(self, *parts: str, **query: str | int) -> dict[str, Any]:
+        """Raises ServiceUnreachable, ServiceRefused."""
+        given = urlencode({name: value for name, value in query.items() if value != ""})
+        return self._call(parts, "GET", query=given)
+
+    def post(self, *parts: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
+        """Raises ServiceUnreachable, ServiceRefused."""
+        return self._call(parts, "POST", data=json.dumps(body).encode(), headers=headers)
+
+    def _call(
+        self,
+        parts: tuple[str, ...],
+        method: str,
+        *,
+        query: str = "",
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        path = "/".join((PATH, *(quote(part, safe="") for part in parts)))
+        request = urllib.request.Request(f"{self.base}{path}{'?' if query else ''}{query}", data, method=method)  # noqa: S310  the operator's own address
+        for name, value in {**(headers or {}), "Content-Type": "application/json"}.items():
+            request.add_header(name, value)
+        if self.token:
+            request.add_header("Authorization", f"Bearer {self.token}")
+        # Ours is never behind a proxy, whatever the environment says for the rest of the world.
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with direct.open(request, timeout=TIMEOUT_S) as response:
+                return _document(response.read(ANSWER_BYTES_MAX))
+        except urllib.error.HTTPError as error:
+            with error:
+                raise _refused(error.code, error.read(ANSWER_BYTES_MAX)) from None
+        except (OSError, ValueError, HTTPException) as error:
+            raise ServiceUnreachable(str(getattr(error, "reason", error) or type(error).__name__)) from None
+
+
+def running_base(run_file: Path) -> str:
+    """Where the service of a campus listens, as it says itself. Raises ServiceUnreachable when it does not run."""
+    try:
+        running = json.loads(run_file.read_text(encoding="utf-8"))
+        host = f"[{running['host']}]" if ":" in running["host"] else running["host"]
+        return f"http://{host}:{running['http']}"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ServiceUnreachable(str(error)) from None
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    document = json.loads(body)
+    if not isinstance(document, dict):
+        raise ValueError("not an answer of ours")  # noqa: TRY004  told like any other that is not
+    return document
+
+
+def _refused(status: int, body: bytes) -> ServiceRefused:
+    try:
+        problem = _document(body)
+    except ValueError:
+        problem = {}
+    return ServiceRefused(status, str(problem.get("code", f"http_{status}")), dict(problem.get("params") or {}))
