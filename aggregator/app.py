@@ -278,6 +278,7 @@ class _Service:
             desk=self._desk,
             commands=parts.commands,
             health=self.health,
+            started_ns=self._started_ns,
             secure_cookies=settings.http.secure_cookies,
         )
 

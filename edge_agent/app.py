@@ -14,6 +14,7 @@ import os
 import random
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Final
 
 from edge_agent import HEALTH_FILE, OUTBOX_FILE, version
@@ -29,11 +30,12 @@ from edge_agent.keys import IdentityKey, verifies
 from edge_agent.local.door import DoorKeeper
 from edge_agent.orders import Order, Performed
 from edge_agent.outbox import Outbox, open_outbox
-from edge_agent.settings import Device, EdgeSettings, Loaded, Secrets, read_secrets
+from edge_agent.settings import Device, EdgeSettings, Loaded, MetricsChoice, Secrets, read_secrets
 from edge_agent.supervise import RefusedError, Supervisor
 from edge_agent.uplink import Uplink, UplinkRefusedError
 from edge_agent.uplink.carrier import MqttCarrier
 from wire.documents import UNTUNED, DeviceTuning, Tuning
+from wire.i18n import Texts
 from wire.identity import Pseudonymiser
 from wire.mqtt_link import LinkRefused
 from wire.notify import Notifier, Watchdog, starting
@@ -92,6 +94,7 @@ class _Box:
         notifier: Notifier,
     ) -> None:
         self._notifier = notifier
+        self._texts = Texts()
         # The loop turns and the disk takes: who does neither is not alive, whoever cannot reach the campus is.
         self._watchdog = Watchdog(notifier, ["outbox", "loop"])
         self._settings = settings
@@ -116,6 +119,7 @@ class _Box:
                 "resent_batches_total": lambda: self._uplink.resent_batches,
                 "forks_total": lambda: self._uplink.forks,
             },
+            lambda: {name: channel.health() for name, channel in self._channels.items()},
         )
         campus_public = secrets.campus_public_key
         self._uplink_up: Callable[[], None] = lambda: None
@@ -173,6 +177,8 @@ class _Box:
             spine += [group.create_task(self._maintain()), group.create_task(self._watch_clock())]
             spine.append(group.create_task(self._watchdog.run(), name="watchdog"))
             spine.append(group.create_task(self._watch_doors(), name="doors"))
+            if self._settings.metrics is not None:
+                spine.append(group.create_task(self._serve_metrics(self._settings.metrics), name="metrics"))
             await self._intake.accept(drafts)
             desk = group.create_task(self._desk.run(await self._outbox.interrupted()), name="commands")
             log.info("box started", extra={"edge": self._settings.edge, "channels": len(self._settings.channels)})
@@ -268,8 +274,17 @@ class _Box:
                 # One small step at a time, with room for appends between them.
                 await asyncio.sleep(0.02)
                 continue
-            self._health.write(path, self._clock.stamp(), assume_synced=self._settings.clock.assume_synced)
+            stamp = self._clock.stamp()
+            self._health.observe(await self._outbox.depths(), stamp.mono_ns)
+            self._notifier.status(self._texts("edge.status", **asdict(self._health.summary())))
+            self._health.write(path, stamp, assume_synced=self._settings.clock.assume_synced)
             await asyncio.sleep(MAINTAIN_S)
+
+    async def _serve_metrics(self, choice: MetricsChoice) -> None:
+        from edge_agent.metrics import MetricsPage, serve  # noqa: PLC0415  an HTTP server, for those who want one
+
+        page = MetricsPage(self._health, self._clock, edge=self._settings.edge, version=version())
+        await serve(choice.host, choice.port, page.render)
 
     async def _watch_clock(self) -> None:
         watch = ClockWatch()

@@ -1,6 +1,6 @@
-"""What a box knows of itself: counters with names from a closed list, states of its parts.
+"""What a box knows of itself: counters with names from a closed list, states of its parts, channels and devices.
 
-The same numbers go up with each heartbeat and into `health.json` beside the outbox, where `campus-edge outbox` and a
+The same numbers go up with each heartbeat and into `health.json` beside the outbox, where `campus-edge top` and a
 person on the box read them. No person data, no card number, no name of a person ever stands in a counter.
 """
 
@@ -8,35 +8,24 @@ import contextlib
 import json
 import logging
 import os
+from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from edge_agent.channels.base import ChannelHealth
 from edge_agent.supervise import PartHealth, State
-from wire.clock import ClockState, Stamp
-from wire.delivery import Heartbeat
+from wire.clock import NS_PER_S, ClockState, Stamp
+from wire.counters import COUNTERS
+from wire.delivery import Heartbeat, LaneDepth
+from wire.topics import Lane
 
 log = logging.getLogger(__name__)
 
-COUNTERS: Final = (
-    "messages_total",  # from devices, of every kind
-    "events_total",  # accepted by the outbox
-    "repeats_total",  # device records that were already stored
-    "conflicts_total",  # device numbers used twice with different content
-    "refused_total",  # not accepted because a lane was full; the device keeps them
-    "discarded_total",  # bytes that made no sense, quarantined on the box
-    "unmapped_total",  # messages that the profile gives no meaning, quarantined on the box
-    "unknown_device_total",  # from devices that no setting names, quarantined on the box
-    "commands_forged_total",  # command frames that our campus has not signed
-    "commands_dropped_total",  # under a lease that is void or told as settled; the campus ends them
-    "outcomes_total",  # ends of commands written
-    "polls_total",  # requests to devices that are asked
-    "polls_unanswered_total",  # of them, without an answer in time
-    "polls_overrun_total",  # turns of a device that were left out because its line was busy
-    "device_errors_total",  # exceptions in our own code while handling one device
-)
+RATE_OVER_S: Final = 60
 
 Counters = dict[str, int]
 
@@ -46,15 +35,55 @@ def new_counters() -> Counters:
     return dict.fromkeys(COUNTERS, 0)
 
 
-class Health:
-    """Gathers; written by the parts, read by heartbeat and file."""
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The box in four numbers. rate: records stored a second, over the last minute; queued: not at the campus yet."""
 
-    def __init__(self, counters: Mapping[str, int], gauges: Mapping[str, Callable[[], int | float]]) -> None:
-        """gauges: current values by name, read when asked."""
+    devices: int
+    up: int
+    rate: float
+    queued: int
+
+
+class Health:
+    """Gathers; written by the parts, read by heartbeat, file and metrics."""
+
+    def __init__(
+        self,
+        counters: Mapping[str, int],
+        gauges: Mapping[str, Callable[[], int | float]],
+        channels: Callable[[], Mapping[str, ChannelHealth]] = dict,
+    ) -> None:
+        """gauges, channels: by name, read when asked."""
         self._counters = counters
         self._gauges = gauges
+        self._channels = channels
         self.parts: dict[str, PartHealth] = {}
+        self.depths: Mapping[Lane, LaneDepth] = {}
+        self._events: deque[tuple[int, int]] = deque()
         self._unwritten = False
+
+    def observe(self, depths: Mapping[Lane, LaneDepth], now_ns: int) -> None:
+        """Every few seconds: the outbox' lanes, and how far the records have counted."""
+        self.depths = depths
+        self._events.append((now_ns, self._counters["events_total"]))
+        while now_ns - self._events[0][0] > RATE_OVER_S * NS_PER_S:
+            self._events.popleft()
+
+    def channels(self) -> Mapping[str, ChannelHealth]:
+        """All channels with their devices, now."""
+        return self._channels()
+
+    def summary(self) -> Summary:
+        """As of the last observation."""
+        channels = self._channels().values()
+        (first_ns, first), (last_ns, last) = (self._events[0], self._events[-1]) if self._events else ((0, 0), (0, 0))
+        return Summary(
+            devices=sum(len(channel.devices) for channel in channels),
+            up=sum(channel.devices_up for channel in channels),
+            rate=(last - first) * NS_PER_S / (last_ns - first_ns) if last_ns > first_ns else 0.0,
+            queued=sum(depth.queued for depth in self.depths.values()),
+        )
 
     def numbers(self) -> dict[str, int | float]:
         """All counters and gauges."""
@@ -86,6 +115,8 @@ class Health:
                 name: {"state": part.state, "restarts": part.restarts, "bugs": part.bugs, "cause": part.cause}
                 for name, part in self.parts.items()
             },
+            "rate": round(self.summary().rate, 2),
+            "channels": {name: _channel(channel, stamp.mono_ns) for name, channel in self._channels().items()},
         }
         try:
             _replace(path, json.dumps(state))
@@ -97,6 +128,24 @@ class Health:
         if self._unwritten:
             log.info("health file is written again", extra={"path": path})
         self._unwritten = False
+
+
+def _channel(channel: ChannelHealth, now_ns: int) -> dict[str, Any]:
+    return {
+        "connected": channel.connected,
+        "waiting": channel.waiting,
+        "devices": [
+            {
+                "id": device.id,
+                "state": device.state,
+                "heard_s": None if device.heard_ns is None else round((now_ns - device.heard_ns) / NS_PER_S, 1),
+                "events": device.events,
+                "troubles": device.troubles,
+                "answer_ms": None if device.answer_ms is None else round(device.answer_ms, 1),
+            }
+            for device in channel.devices
+        ],
+    }
 
 
 def _replace(path: Path, text: str) -> None:

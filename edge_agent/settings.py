@@ -18,7 +18,7 @@ from device_profiles.protocols import StrictModel, protocol
 from device_profiles.yaml_source import load, validate
 from edge_agent.outbox import OutboxLimits
 from edge_agent.settings_check import cross_check, profile_folders
-from edge_agent.transports import AnyTransport, Broker, Endpoint, File
+from edge_agent.transports import AnyTransport, Broker, Endpoint, File, Host, Port
 
 DAY_S: Final = 86_400
 MIB: Final = 1024 * 1024
@@ -47,6 +47,13 @@ class OutboxChoice(StrictModel):
     bytes_max: Annotated[int, Field(ge=16 * MIB)] = 256 * MIB
     retention_days: Annotated[int, Field(ge=1, le=90)] = 7
     telemetry_bytes_max: Annotated[int, Field(ge=MIB)] = 64 * MIB
+
+
+class MetricsChoice(StrictModel):
+    """Where Prometheus may ask. There is no sign-in, so other than loopback it belongs in a network of machines."""
+
+    host: Host = "127.0.0.1"
+    port: Port = 9464
 
 
 class DeviceSettings(StrictModel):
@@ -84,6 +91,7 @@ class EdgeSettings(StrictModel):
     identity_key_file: File
     uplink: Broker
     outbox: OutboxChoice = OutboxChoice()
+    metrics: MetricsChoice | None = None
     profile_folders: Annotated[tuple[File, ...], Field(strict=False)] = ()
     channels: Annotated[tuple[ChannelSettings, ...], Field(strict=False, max_length=64)] = ()
 

@@ -34,6 +34,10 @@ class Notifier:
         """Started; what is ordered after us may begin."""
         self._say("READY=1", f"STATUS={status}")
 
+    def status(self, text: str) -> None:
+        """The line that `systemctl status` shows."""
+        self._say("STATUS=" + " ".join(text.split()))
+
     def stopping(self) -> None:
         """On the way out."""
         self._say("STOPPING=1")

@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from aggregator.api import accounts, alarms, commands, devices, documents, doors, events, live, series, stream
+from aggregator.api import accounts, alarms, commands, devices, documents, doors, events, live, metrics, series, stream
 from aggregator.api.campus import Campus
 from aggregator.api.envelope import Envelope
 from aggregator.api.guard import ANYBODY, Credential, require
@@ -20,6 +20,7 @@ def create_app(campus: Campus) -> FastAPI:
     app.add_middleware(Envelope)
     for room in (events, devices, stream, live, alarms, doors, commands, documents, series, accounts):
         app.include_router(room.router, prefix="/api/v1")
+    app.include_router(metrics.router)
 
     @app.get("/api/v1/health", dependencies=[require(credential=Credential.NONE)])
     async def health() -> dict[str, object]:

@@ -20,7 +20,7 @@ from wire.clock import Clock
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Campus:
     """Assembled by aggregator.app, or by a test from parts. build: which version of ours this is. alarm_levels: of
-    kinds that the campus rates otherwise than we do. health: what /health says.
+    kinds that the campus rates otherwise than we do. health: what /health says. started_ns: UTC.
     """
 
     name: str
@@ -45,4 +45,5 @@ class Campus:
     desk: CommandDesk
     commands: CommandView
     health: Callable[[], dict[str, Any]]
+    started_ns: int = 0
     secure_cookies: bool = False

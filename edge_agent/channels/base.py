@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from device_profiles.model import DeviceProfile
+from edge_agent.channels.liveness import Operating
 from edge_agent.draft import Draft
 from edge_agent.message import Message
 from edge_agent.orders import Order, Performed
@@ -70,6 +71,21 @@ class ChannelParts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceHealth:
+    """How a device is. state: UP, DOWN, or None while nobody knows; heard_ns: monotonic time of its last sign of life,
+    None before the first. events: its records that were stored; troubles: what it said and nobody understood, and our
+    own faults with it. answer_ms: how long it takes to answer, of those that are asked: the 95th of a hundred, of late.
+    """
+
+    id: str
+    state: Operating | None
+    heard_ns: int | None
+    events: int
+    troubles: int
+    answer_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelHealth:
     """What a channel says of itself. waiting: messages read and not yet committed."""
 
@@ -78,6 +94,7 @@ class ChannelHealth:
     devices_down: int
     devices_unknown: int
     waiting: int
+    devices: tuple[DeviceHealth, ...] = ()
 
 
 class Channel(Protocol):

@@ -198,6 +198,7 @@ class ModbusChannel:
                 break
             else:
                 answered = True
+                self._reception.answered(job.station.bound.address, self._now_ns() - began_ns)
                 values += [point.decode(request.words(point, words)) for point in request.points]
             self._answered(job.station)
             await self._obey(link)

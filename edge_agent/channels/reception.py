@@ -17,12 +17,13 @@ many; the rest is only counted.
 """
 
 import logging
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from edge_agent.channels.allowance import Allowance
-from edge_agent.channels.base import BoundDevice, ChannelHealth, ChannelParts
+from edge_agent.channels.base import BoundDevice, ChannelHealth, ChannelParts, DeviceHealth
 from edge_agent.channels.bugs import Bugs
 from edge_agent.channels.liveness import Change, Liveness, Operating
 from edge_agent.codecs import Sign
@@ -30,7 +31,7 @@ from edge_agent.draft import NO_ID, NO_STAMP, Draft
 from edge_agent.message import Discard, Message
 from edge_agent.outbox import Fate
 from edge_agent.translate import Unmapped, translate
-from wire.clock import Stamp
+from wire.clock import NS_PER_MS, Stamp
 from wire.errors import Malformed, UnknownTopic
 from wire.records import Event, Reading, Scalar, Value
 
@@ -41,6 +42,8 @@ KEPT_WITHIN_S: Final = 60.0
 # Of a longer frame the quarantine sees the head only; its hash and length are then those of the head.
 KEPT_BYTES_MAX: Final = 64 * 1024
 _STRANGERS_NAMED_MAX: Final = 256
+# Of each device that is asked; what is older says nothing of today.
+ANSWERS_KEPT: Final = 64
 
 _COUNTER_OF_FATE: Final = {
     Fate.STORED: "events_total",
@@ -53,13 +56,29 @@ _COUNTER_OF_FATE: Final = {
 class _Device:
     """A device and what is remembered of it between messages."""
 
-    __slots__ = ("bound", "kept", "liveness")
+    __slots__ = ("answers_ns", "bound", "events", "heard", "kept", "liveness", "troubles")
 
     def __init__(self, bound: BoundDevice, started_ns: int) -> None:
         liveness = bound.profile.liveness
         self.bound = bound
         self.kept = Allowance(KEPT_MAX, KEPT_WITHIN_S)
         self.liveness = Liveness(interval_s=liveness.interval_s, missed=liveness.missed, started_ns=started_ns)
+        self.heard = False
+        self.events = 0
+        self.troubles = 0
+        self.answers_ns: deque[int] = deque(maxlen=ANSWERS_KEPT)
+
+    def health(self) -> DeviceHealth:
+        """Now."""
+        answers = sorted(self.answers_ns)
+        return DeviceHealth(
+            id=self.bound.info.id,
+            state=self.liveness.state,
+            heard_ns=self.liveness.heard_ns if self.heard else None,
+            events=self.events,
+            troubles=self.troubles,
+            answer_ms=answers[len(answers) * 95 // 100] / NS_PER_MS if answers else None,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +128,7 @@ class Reception:
         device = self._devices.get(address)
         if isinstance(content, Discard):
             self._count("discarded_total")
+            self._troubled(device)
             return Parcel(device=device, keep=self._keep(device, content.reason, raw), told=False)
         if device is None:
             self._stranger(address)
@@ -120,11 +140,13 @@ class Reception:
             translated = translate(device.bound.profile, device.bound.info, content, self._parts.pseudonymiser)
             if isinstance(translated, Unmapped):
                 self._count("unmapped_total")
+                self._troubled(device)
                 keep = self._keep(device, "unmapped", raw)
                 return Parcel(device=device, change=change, keep=keep, told=keep is not None)
             drafts = self._parts.decide(device.bound, content, translated)
         except Exception as error:  # noqa: BLE001  one message must not stop its neighbours
             self._bugs.tell(error, device=device.bound.info.id)
+            self._troubled(device)
             keep = self._keep(device, "device_error", raw)
             return Parcel(device=device, change=change, keep=keep, told=False)
         return Parcel(device=device, change=change, drafts=drafts)
@@ -171,20 +193,27 @@ class Reception:
             await self._parts.quarantine(owner, *parcel.keep, self._harmless)
         return await self._accept(parcel, received) and parcel.told
 
+    def answered(self, address: str, took_ns: int) -> None:
+        """A device that was asked has answered, after so long."""
+        self._devices[address].answers_ns.append(took_ns)
+
     def health(self, *, connected: bool, waiting: int) -> ChannelHealth:
-        """Counts of device states."""
-        states = [device.liveness.state for device in self._devices.values()]
+        """The devices, and counts of their states."""
+        devices = tuple(device.health() for device in self._devices.values())
+        states = [device.state for device in devices]
         return ChannelHealth(
             connected=connected,
             devices_up=states.count(Operating.UP),
             devices_down=states.count(Operating.DOWN),
             devices_unknown=states.count(None),
             waiting=waiting,
+            devices=devices,
         )
 
     def _signed(self, device: _Device, sign: Sign | None) -> Change | None:
         if sign is None:
             return None
+        device.heard = device.heard or sign is not Sign.GONE
         now_ns = self._parts.clock.mono_ns()
         return device.liveness.gone(now_ns) if sign is Sign.GONE else device.liveness.heard(now_ns)
 
@@ -203,6 +232,7 @@ class Reception:
             return False
         for result in results:
             self._count(_COUNTER_OF_FATE[result.fate])
+            device.events += result.fate is Fate.STORED
         if change is not None and any(result.fate is Fate.REFUSED for result in results[: len(states)]):
             device.liveness.again(change)
         return all(result.fate is not Fate.REFUSED for result in results[len(states) :])
@@ -218,6 +248,11 @@ class Reception:
             log.warning(
                 "message from a device that no setting names", extra={"channel": self._channel, "address": address}
             )
+
+    @staticmethod
+    def _troubled(device: _Device | None) -> None:
+        if device is not None:
+            device.troubles += 1
 
     def _count(self, name: str) -> None:
         self._parts.counters[name] += 1

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from aggregator.campus_keys import write_secret
 from aggregator.cli import app
 from simulators.children import free_ports
+from tests.support.prometheus import samples, value
 
 RUNNER = CliRunner()
 
@@ -174,6 +175,13 @@ def test_the_service_ends_in_order_although_a_stream_is_open(folder: Path) -> No
         proxies = {"http_proxy": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1"}
         code, out, _ = call(folder, "status", "--json", env=proxies)
         assert (code, json.loads(out)["status"]) == (1, "degraded")
+        _, ops, _ = call(folder, "token", "create", "prometheus", "--role", "ops")
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics")
+        request.add_header("Authorization", f"Bearer {ops.strip()}")
+        with urllib.request.urlopen(request, timeout=10) as page:
+            found = samples(page.read().decode())
+        assert value(found, "campus_aggregator_broker_up") == 0
+        assert {dict(labels)["reader"] for name, labels in found if name.endswith("_lag")} >= {"registry", "series"}
         with socket.create_connection(("127.0.0.1", port), timeout=10) as stream:
             stream.sendall(
                 f"GET /api/v1/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token.strip()}\r\n\r\n".encode()

@@ -72,7 +72,19 @@ class Rig:
     def health(self) -> dict[str, Any]:
         if self.broken:
             raise RuntimeError("SELECT secret FROM /var/lib/campus")
-        return {"status": "ok", "campus": CAMPUS}
+        reader = {"position": 7, "lag": 0, "faults": 0, "failing": False}
+        return {
+            "status": "ok",
+            "campus": CAMPUS,
+            "version": "1.0",
+            "broker": {"up": True, "outages": 1, "frames": 40, "full": 0},
+            "ledger": {"failing": False},
+            "admission": dict(self.campus.admission.counters),
+            "readers": {"registry": reader, "series": {**reader, "lag": 3, "failing": True}},
+            "edges_live": len(self.campus.admission.liveness),
+            "edges_silent": 0,
+            "watchers": 2,
+        }
 
     def client(self, token: str = "", **headers: str) -> httpx.AsyncClient:
         """A program, or a browser that keeps its cookies."""

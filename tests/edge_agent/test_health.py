@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from edge_agent.birth import birth
-from edge_agent.health import COUNTERS, Health, new_counters
+from edge_agent.health import Health, new_counters
 from edge_agent.supervise import PartHealth, State
 from tests.support.clock import VirtualClock
+from wire.counters import COUNTERS
 from wire.delivery import Heartbeat
 
 

@@ -1,6 +1,7 @@
 """`campus-edge init` and `check` as a person types them, and the samples they write."""
 
 import json
+import re
 import subprocess
 import sys
 from importlib.resources import files
@@ -56,7 +57,7 @@ def test_a_sample_speaks_both_languages(sample: Path) -> None:
 def test_the_full_sample_has_every_setting() -> None:
     text = (files("edge_agent") / "samples" / "full.yaml").read_text(encoding="utf-8")
     # What is optional and off may stand as a remark.
-    uncommented = yaml.safe_load(text.replace("# tls_", "tls_").replace("# client_id", "client_id"))
+    uncommented = yaml.safe_load(re.sub("# (tls_|client_id|metrics)", r"\1", text))
     for name, field in EdgeSettings.model_fields.items():
         assert (field.alias or name) in uncommented
     transport = uncommented["channels"][0]["transport"]
