@@ -11,6 +11,7 @@ from aggregator.api.campus import Campus
 from aggregator.api.guard import CampusOf, require
 from aggregator.api.problems import Problem
 from aggregator.silence import EDGE_SILENT_S
+from device_profiles.model import DeviceProfile
 from wire.clock import NS_PER_S, utc_text
 
 router = APIRouter(tags=["devices"])
@@ -126,6 +127,16 @@ async def _devices(campus: Campus) -> list[dict[str, Any]]:
                 "last_topic": row["last_topic"],
                 "last_occurred": utc_text(row["last_occurred_ns"]),
                 "last_received": utc_text(row["last_received_ns"]),
+                "curves": _curves(campus.desk.profile(row["profile"])),
             }
         )
     return views
+
+
+def _curves(profile: DeviceProfile | None) -> list[dict[str, str]]:
+    """What a device measures and `/series` has: name and UCUM unit."""
+    return [
+        {"resource": one.name, "unit": one.properties.units}
+        for one in (() if profile is None else profile.device_resources)
+        if "R" in one.properties.read_write and one.properties.value_type != "String" and not one.properties.sensitive
+    ]

@@ -193,6 +193,10 @@ class CommandDesk:
         if not command.idempotent and len(request.devices) > RELEASES_MAX:
             raise Refused(422, "too_many_releases", {"limit": RELEASES_MAX})
 
+    def profile(self, name: str) -> DeviceProfile | None:
+        """A profile that the campus knows."""
+        return self._profiles.get(name)
+
     def is_release(self, device_profile: str, name: str) -> bool:
         """Whether a command must not happen twice; one that the campus does not know is taken for such."""
         profile = self._profiles.get(device_profile)

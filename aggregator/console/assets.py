@@ -21,7 +21,8 @@ from aggregator.console.linking import link, squeeze
 from wire.i18n import catalog
 
 PREFIX: Final = "console."
-STYLES: Final = ("tokens", "base", "shell", "parts", "pages")
+STYLES: Final = ("tokens", "base", "shell")
+KINDS: Final = ("live", "work")
 DARK: Final = "dark"
 WORKER: Final = "worker"
 _TEXT: Final = re.compile(r'\bt\(\s*"([a-z0-9_.]+)"')
@@ -68,14 +69,23 @@ def _module(path: str) -> str:
 
 @cache
 def styles() -> Asset:
-    """The one style sheet. The dark colours stand in one file and hold by choice or by what the system prefers."""
-    folder = _static() / "css"
-    texts = {name: (folder / f"{name}.css").read_text(encoding="utf-8") for name in (*STYLES, DARK)}
+    """What every page needs. The dark colours stand in one file and hold by choice or by what the system prefers."""
+    texts = {name: _style(name) for name in (*STYLES, DARK)}
     dark = texts[DARK]
     by_choice = f':root[data-theme="dark"] {{\n{dark}}}\n'
     by_system = f'@media (prefers-color-scheme: dark) {{ :root[data-theme="auto"] {{\n{dark}}} }}\n'
     first, *others = (texts[name] for name in STYLES)
     return _asset("console", "css", "text/css", squeeze("".join([first, by_choice, by_system, *others])))
+
+
+@cache
+def style(name: str) -> Asset:
+    """What one kind of page needs besides."""
+    return _asset(name, "css", "text/css", squeeze(_style(name)))
+
+
+def _style(name: str) -> str:
+    return (_static() / "css" / f"{name}.css").read_text(encoding="utf-8")
 
 
 @cache
@@ -127,7 +137,7 @@ def pages() -> list[str]:
 @cache
 def by_name() -> Mapping[str, Asset]:
     """Every asset there is."""
-    held = [styles(), worker(), *(script(page).asset for page in pages())]
+    held = [styles(), worker(), *map(style, KINDS), *(script(page).asset for page in pages())]
     return {asset.name: asset for asset in held}
 
 

@@ -25,6 +25,7 @@ PAGES: Final = (
         icon="live",
         section="live",
         key="l",
+        style="live",
         keys=(
             ("j", "next"),
             ("k", "previous"),
@@ -35,7 +36,20 @@ PAGES: Final = (
             ("m", "mute"),
         ),
     ),
-    Page(name="events", path="/events", roles=READERS, icon="events", section="events", key="e"),
+    Page(name="alarms", path="/alarms", roles=WATCHERS, icon="alarm", section="alarms", key="a", style="work"),
+    Page(
+        name="alarm",
+        path="/alarms/{alarm}",
+        roles=WATCHERS,
+        section="alarms",
+        style="work",
+        keys=(("a", "ack"), ("r", "resolve")),
+    ),
+    Page(name="health", path="/health", roles=WATCHERS, icon="device", section="health", key="h", style="work"),
+    Page(name="device", path="/devices/{edge}/{name}", roles=WATCHERS, section="health", style="work"),
+    Page(name="edge", path="/edges/{edge}", roles=WATCHERS, section="health", style="work"),
+    Page(name="events", path="/events", roles=READERS, icon="events", section="events", key="e", style="work"),
+    Page(name="telemetry", path="/telemetry", roles=WATCHERS, icon="chart", section="telemetry", key="t", style="work"),
 )
 MENU: Final = tuple(page for page in PAGES if page.icon)
 PUBLIC: Final = (

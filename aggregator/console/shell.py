@@ -34,7 +34,7 @@ _CSP: Final = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """A page of the console. name: of its script; section: the menu entry it belongs to; key: leads to it after `g`;
-    keys: what its own keys do, as (key, name of the text).
+    style: beside the one of all pages; keys: what its own keys do, as (key, name of the text).
     """
 
     name: str
@@ -44,6 +44,7 @@ class Page:
     icon: str = ""
     section: str = ""
     key: str = ""
+    style: str = ""
     keys: Sequence[tuple[str, str]] = ()
     status: int = 200
 
@@ -118,6 +119,7 @@ def render(
         other=Texts(next(one for one in LANGUAGES if one != chosen)),
         lang=chosen,
         zone=campus.zone,
+        params=request.path_params,
         theme=theme(request),
         nonce=nonce,
         page=page,
@@ -126,7 +128,7 @@ def render(
         principal=principal,
         boot=_embedded(boot),
         script=script.asset.name,
-        styles=assets.styles().name,
+        styles=[assets.styles().name, *([assets.style(page.style).name] if page.style else [])],
         releasers=RELEASERS,
         watches=principal is not None and principal.has(WATCHERS),
         roles=""

@@ -1,28 +1,12 @@
 import {acknowledge} from "../actions.js";
+import {alarmIcon} from "../alarm-icons.js";
 import {alarmPlace, alarmTitle} from "../attention.js";
 import {clone, keyed, mark, parts, put, putName, setIcon, show} from "../dom.js";
 import {live, onDraw} from "../live.js";
 import {may, since, t, when} from "../texts.js";
 import {openResolve} from "./resolve-dialog.js";
 
-const KIND_ICONS = {
-  door_forced: "door-alert",
-  door_held: "door-clock",
-  door_tamper: "warning",
-  duress: "hand",
-  wrong_tries: "keypad",
-  fire: "fire",
-  camera_tamper: "camera",
-  camera_loss: "camera",
-  camera_storage: "camera",
-  camera_network: "camera",
-};
-
-export function alarmIcon(alarm) {
-  return KIND_ICONS[alarm.kind] || (alarm.fault ? "plug-off" : "warning");
-}
-
-export function byUrgency(a, b) {
+function byUrgency(a, b) {
   return Number(a.fault) - Number(b.fault) || a.level - b.level || (a.first_at < b.first_at ? 1 : -1);
 }
 

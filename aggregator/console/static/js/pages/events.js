@@ -1,8 +1,8 @@
 import {api} from "../api.js";
 import {h, parts, put, show} from "../dom.js";
-import {detailOf, toneOf, whatOf} from "../records.js";
+import {row} from "../rows.js";
 import {startShell} from "../shell.js";
-import {ago, dateOf, named, now, t, when} from "../texts.js";
+import {dateOf, named, now} from "../texts.js";
 
 const DAY_MS = 86400000;
 const form = document.getElementById("filters");
@@ -34,17 +34,9 @@ function query() {
   return new URLSearchParams(wanted);
 }
 
-function row(record) {
-  const tail = record.credential && record.credential.tail ? `…${record.credential.tail}` : "";
-  return h(
-    "tr",
-    { "data-tone": toneOf(record) },
-    h("td", { class: "time", title: ago(record.occurred) }, when(record.occurred)),
-    h("td", null, h("b", null, whatOf(record)), record.historical && h("span", { class: "tag" }, t("feed.historical"))),
-    h("td", { class: "wide" }, record.device.includes("/") && names.size ? h("a", { href: `/devices/${record.device}` }, names.get(record.device) || record.device) : record.device),
-    h("td", { class: "wide" }, detailOf(record)),
-    h("td", null, tail),
-  );
+function where(record) {
+  if (!record.device.includes("/") || !names.size) return record.device;
+  return h("a", { href: `/devices/${record.device}` }, names.get(record.device) || record.device);
 }
 
 async function load(fresh) {
@@ -56,7 +48,7 @@ async function load(fresh) {
     const page = await api(`/events?${query()}`);
     if (mine !== turn) return;
     if (fresh) refs.list.replaceChildren();
-    refs.list.append(...page.items.map(row));
+    refs.list.append(...page.items.map((one) => row(one, { where: where(one) })));
     cursor = page.next;
   } catch (error) {
     put(refs.told, error.text);
