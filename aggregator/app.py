@@ -31,7 +31,7 @@ from aggregator.api.campus import Campus
 from aggregator.broker import BrokerFolder
 from aggregator.campus_keys import CampusKeyError, load_campus_key, load_signing_key
 from aggregator.commands import CommandDesk, CommandView
-from aggregator.console import add_console
+from aggregator.console import add_console, build_id
 from aggregator.documents import Archive, Courier
 from aggregator.enrolment import BrokerAccess, Enrolment
 from aggregator.front import Front
@@ -258,7 +258,7 @@ class _Service:
             display_name=settings.name,
             display_name_en=settings.name_en,
             zone=settings.zone,
-            build=version("campus-iot"),
+            build=build_id(),
             clock=parts.clock,
             ledger=parts.ledger,
             admission=self._admission,

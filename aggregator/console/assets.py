@@ -28,9 +28,7 @@ WORKER: Final = "worker"
 _TEXT: Final = re.compile(r'\bt\(\s*"([a-z0-9_.]+)"')
 _DOTTED: Final = re.compile(r'"([a-z0-9_]+(?:\.[a-z0-9_]+)+)"')
 _FAMILY: Final = re.compile(r"\bt\(\s*`([a-z0-9_.]+\.)\$\{")
-_ICON: Final = re.compile(r'\bicon\(\s*"([a-z-]+)"')
-# Names of icons that stand in tables of a script, marked by the name of the table.
-_ICON_TABLE: Final = re.compile(r"_ICONS = \{(.*?)\}", re.DOTALL)
+_ICON: Final = re.compile(r'\b(?:icon\(|setIcon\([^,()]+,)\s*"([a-z-]+)"')
 _WORD: Final = re.compile(r'"([a-z-]+)"')
 
 
@@ -118,14 +116,13 @@ def text_keys(source: str) -> frozenset[str]:
 
 
 def icon_names(source: str) -> frozenset[str]:
-    """Names of all icons that a script may draw. Raises KeyError for one that we do not have."""
-    wanted = set(_ICON.findall(source))
-    for table in _ICON_TABLE.findall(source):
-        wanted |= set(_WORD.findall(table))
-    missing = wanted - set(ICONS)
+    """Names of all icons that a script may draw: every quoted word that is one. Raises KeyError for one in `icon(…)`
+    or `setIcon(…)` that we do not have.
+    """
+    missing = set(_ICON.findall(source)) - set(ICONS)
     if missing:
         raise KeyError(", ".join(sorted(missing)))
-    return frozenset(wanted)
+    return frozenset(set(_WORD.findall(source)) & set(ICONS))
 
 
 def pages() -> list[str]:

@@ -1,17 +1,22 @@
 """The pages, and the files they are made of."""
 
+import contextlib
+import json
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from aggregator.accounts import Principal, Role
-from aggregator.api.guard import ANYBODY, COOKIE, CampusOf, Credential, require
+from aggregator.admission.group import STORE_FAILURES
+from aggregator.api.guard import ANYBODY, COOKIE, CampusOf, Credential, campus_of, require
 from aggregator.api.problems import Problem
 from aggregator.console import assets, shell
 from aggregator.console.entrance import NotForYou, SignInFirst, entrance, way_back
 from aggregator.console.shell import WATCHERS, Page
+from aggregator.live import Unreadable
+from aggregator.live.shapes import encode
 
 router = APIRouter(include_in_schema=False)
 
@@ -114,7 +119,13 @@ async def set_up(request: Request, campus: CampusOf) -> Response:
 
 def _handler(page: Page) -> Callable[..., Awaitable[HTMLResponse]]:
     async def show(request: Request, principal: Annotated[Principal, entrance(*page.roles)]) -> HTMLResponse:
-        return shell.render(request, page, MENU, principal=principal, data=dict(request.path_params))
+        data: dict[str, Any] = dict(request.path_params)
+        if page.name == "live":
+            # The first paint is complete; without a picture the script asks for it until there is one.
+            with contextlib.suppress(*STORE_FAILURES, Unreadable):
+                news = await campus_of(request).hub.snapshot()
+                data["live"] = json.loads(encode(news, people=principal.sees_people))
+        return shell.render(request, page, MENU, principal=principal, data=data)
 
     return show
 

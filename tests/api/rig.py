@@ -31,6 +31,7 @@ from aggregator.storage import Database
 from device_profiles.catalogue import load_catalogue
 from tests.admission.box import CAMPUS, Box
 from tests.support.clock import VirtualClock, seeded
+from wire.clock import Clock
 from wire.records import Credential, CredentialKind, Event, Record
 from wire.topics import LANES, Down
 
@@ -137,10 +138,13 @@ class Rig:
 
 
 @asynccontextmanager
-async def assembled(folder: Path, *, ledger: Ledger | None = None) -> AsyncIterator[Rig]:
-    """ledger: instead of one on disk."""
-    clock, random = VirtualClock(), seeded(11)
-    box = Box(clock=VirtualClock(boot_id="b1" * 16))
+async def assembled(
+    folder: Path, *, ledger: Ledger | None = None, clock: Clock | None = None, build: str = "1.0"
+) -> AsyncIterator[Rig]:
+    """ledger: instead of one on disk. clock: of campus and box, instead of one that the test moves."""
+    random = seeded(11)
+    box = Box(clock=clock or VirtualClock(boot_id="b1" * 16))
+    clock = clock or VirtualClock()
     async with AsyncExitStack() as stack:
 
         async def database(name: str, package: str) -> Database:
@@ -200,7 +204,7 @@ async def assembled(folder: Path, *, ledger: Ledger | None = None) -> AsyncItera
             display_name="示范学校",
             display_name_en="Demo school",
             zone="Asia/Shanghai",
-            build="1.0",
+            build=build,
             clock=clock,
             ledger=ledger,
             admission=admission,

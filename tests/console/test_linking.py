@@ -63,8 +63,8 @@ def test_a_page_gets_the_texts_and_icons_that_it_names_and_no_others() -> None:
     assert "unlock.sending" in live.texts
     assert "alarm.kind.door_forced" in live.texts
     assert "unlock.sending" not in sign_in.texts
-    assert "door-alert" in live.icons
-    assert "door-alert" not in sign_in.icons
+    assert "qr" in live.icons
+    assert "qr" not in sign_in.icons
 
 
 def test_a_text_or_an_icon_that_we_do_not_have_is_an_error() -> None:
@@ -73,7 +73,8 @@ def test_a_text_or_an_icon_that_we_do_not_have_is_an_error() -> None:
     with pytest.raises(KeyError, match="no-such"):
         assets.icon_names('icon("no-such")')
     with pytest.raises(KeyError, match="no-such"):
-        assets.icon_names('const A_ICONS = { a: "door", b: "no-such" };')
+        assets.icon_names('setIcon(refs.icon, "no-such")')
+    assert assets.icon_names('const ICONS_OF = { a: "door", b: "elsewhere" };') == {"door"}
 
 
 def test_assets_are_named_by_what_they_hold() -> None:

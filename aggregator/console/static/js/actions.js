@@ -1,8 +1,9 @@
 // What people do about alarms. Taking one is shown at once and taken back when somebody else was first; resolving waits.
 
+import {alarmTitle} from "./alarm-words.js";
 import {api} from "./api.js";
 import {live, takeAlarms} from "./live.js";
-import {boot, known, t} from "./texts.js";
+import {boot, t} from "./texts.js";
 import {toast} from "./toast.js";
 
 const waiting = new Set();
@@ -30,5 +31,5 @@ export async function refresh(id) {
 
 export async function resolve(alarm, body) {
   takeAlarms([await api(`/alarms/${alarm.id}/resolve`, { method: "POST", body })]);
-  toast("done", t("alarm.resolved_toast", { kind: known(`alarm.kind.${alarm.kind}`) ? t(`alarm.kind.${alarm.kind}`) : alarm.kind }));
+  toast("done", t("alarm.resolved_toast", { kind: alarmTitle(alarm) }));
 }

@@ -1,8 +1,9 @@
 // New alarms reach whoever sits there: sound, the number in the title, a dot on the tab's icon, a spoken line.
 
+import {alarmPlace, alarmTitle} from "./alarm-words.js";
 import {live, onAlarms} from "./live.js";
 import {ring} from "./sound.js";
-import {named, t} from "./texts.js";
+import {t} from "./texts.js";
 import {speak} from "./toast.js";
 
 const title = document.title;
@@ -11,14 +12,6 @@ let fresh = new Set();
 
 export function unheard() {
   return [...live.alarms.values()].filter((alarm) => alarm.state === "new");
-}
-
-export function alarmTitle(alarm) {
-  return t(`alarm.kind.${alarm.kind}`);
-}
-
-export function alarmPlace(alarm) {
-  return [named(alarm), alarm.place].filter(Boolean).join(" · ");
 }
 
 function drawTab(open) {

@@ -35,7 +35,7 @@ export function stateIcon(state) {
 }
 
 export function methodIcon(last) {
-  return METHOD_ICONS[last && last.method] || "user";
+  return METHOD_ICONS[last && last.method] || METHOD_ICONS.Other;
 }
 
 export function rank(state) {

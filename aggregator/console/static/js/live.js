@@ -66,11 +66,15 @@ function seen(data) {
   serverSaid(data.at);
 }
 
+function newest(exceptions) {
+  return [...exceptions].sort((a, b) => b.position - a.position).slice(0, EXCEPTIONS);
+}
+
 export function takeSnapshot(data) {
   seen(data);
   live.doors = new Map(data.doors.map((door) => [door.device, door]));
   live.alarms = new Map(data.alarms.map((alarm) => [alarm.id, alarm]));
-  live.exceptions = data.exceptions.slice(0, EXCEPTIONS);
+  live.exceptions = newest(data.exceptions);
   live.kpi = data.kpi;
   watchers.forEach((watch) => watch([...live.alarms.values()], false));
   touch("doors", "alarms", "exceptions", "kpi");
@@ -84,7 +88,7 @@ function takeFrame(frame) {
   if (frame.exceptions && frame.exceptions.length) {
     const known = new Set(live.exceptions.map((one) => one.position));
     const fresh = frame.exceptions.filter((one) => !known.has(one.position));
-    live.exceptions = [...fresh, ...live.exceptions].sort((a, b) => b.position - a.position).slice(0, EXCEPTIONS);
+    live.exceptions = newest([...fresh, ...live.exceptions]);
     touch("exceptions");
   }
   if (frame.kpi) {

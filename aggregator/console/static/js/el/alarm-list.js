@@ -1,6 +1,5 @@
+import {alarmIcon, alarmPlace, alarmTitle} from "../alarm-words.js";
 import {acknowledge} from "../actions.js";
-import {alarmIcon} from "../alarm-icons.js";
-import {alarmPlace, alarmTitle} from "../attention.js";
 import {clone, keyed, mark, parts, put, putName, setIcon, show} from "../dom.js";
 import {live, onDraw} from "../live.js";
 import {may, since, t, when} from "../texts.js";

@@ -1,5 +1,5 @@
+import {alarmPlace, alarmTitle} from "../alarm-words.js";
 import {refresh, resolve} from "../actions.js";
-import {alarmPlace, alarmTitle} from "../attention.js";
 import {choose, open} from "../dialog.js";
 import {clone, put, show} from "../dom.js";
 import {may, t} from "../texts.js";

@@ -1,7 +1,6 @@
+import {alarmIcon, alarmPlace, alarmTitle} from "../alarm-words.js";
 import {acknowledge} from "../actions.js";
-import {alarmIcon} from "../alarm-icons.js";
 import {api} from "../api.js";
-import {alarmPlace, alarmTitle} from "../attention.js";
 import {h, icon, parts, put, setIcon, show} from "../dom.js";
 import {openResolve} from "../el/resolve-dialog.js";
 import {facts} from "../health.js";

@@ -1,6 +1,5 @@
+import {alarmIcon, alarmPlace, alarmTitle} from "../alarm-words.js";
 import {api} from "../api.js";
-import {alarmPlace} from "../attention.js";
-import {alarmIcon} from "../alarm-icons.js";
 import {h, icon, parts, put, show} from "../dom.js";
 import {onDraw} from "../live.js";
 import {startShell} from "../shell.js";
@@ -21,7 +20,7 @@ function row(alarm) {
     "tr",
     { "data-level": alarm.fault ? "fault" : String(alarm.level), "data-state": alarm.state },
     h("td", { class: "level" }, icon(alarmIcon(alarm)), level),
-    h("td", { class: "wide" }, h("a", { href: `/alarms/${alarm.id}` }, t(`alarm.kind.${alarm.kind}`)), alarm.count > 1 && h("b", { class: "times" }, ` ×${alarm.count}`), alarm.historical && h("span", { class: "tag" }, t("feed.historical")), h("span", { class: "muted" }, alarmPlace(alarm))),
+    h("td", { class: "wide" }, h("a", { href: `/alarms/${alarm.id}` }, alarmTitle(alarm)), alarm.count > 1 && h("b", { class: "times" }, ` ×${alarm.count}`), alarm.historical && h("span", { class: "tag" }, t("feed.historical")), h("span", { class: "muted" }, alarmPlace(alarm))),
     h("td", { class: "time" }, when(alarm.first_at), h("span", { class: "muted" }, lasted)),
     h("td", null, h("span", { class: "state" }, t(`alarm.state.${alarm.state}`)), h("span", { class: "muted" }, alarm.resolved_by || alarm.acked_by || "")),
     h("td", { class: "wide" }, alarm.cause && known(`alarm.cause.${alarm.cause}`) ? t(`alarm.cause.${alarm.cause}`) : alarm.active ? t("alarm.lasting") : "", h("span", { class: "muted" }, alarm.note || "")),

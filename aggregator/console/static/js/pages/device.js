@@ -1,5 +1,5 @@
+import {alarmPlace, alarmTitle} from "../alarm-words.js";
 import {api} from "../api.js";
-import {alarmPlace} from "../attention.js";
 import {drawCurves} from "../curves.js";
 import {doorState} from "../doors.js";
 import {h, keyed, parts, put, show} from "../dom.js";
@@ -69,7 +69,7 @@ onDraw((what) => {
     const alarms = [...live.alarms.values()].filter((alarm) => alarm.source === id);
     keyed(refs.alarms, alarms, (one) => one.id, (one) => h("a", { href: `/alarms/${one.id}`, class: "alarm-line" }), (node, one) => {
       node.dataset.level = one.fault ? "fault" : String(one.level);
-      put(node, `${t(`alarm.kind.${one.kind}`)} · ${alarmPlace(one)} · ${when(one.first_at)}`);
+      put(node, `${alarmTitle(one)} · ${alarmPlace(one)} · ${when(one.first_at)}`);
     });
   }
 });
