@@ -7,7 +7,7 @@ DEV := .venv-dev
 PIP := -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help commands demo test simulate check docs lock clean
+.PHONY: help commands demo test simulate bench check docs lock clean
 
 help:
 	@echo "make demo    a whole campus on this machine, until Ctrl-C"
@@ -16,6 +16,8 @@ help:
 	@echo "make test    all tests          ARGS=\"tests/wire -k codec\"   some"
 	@echo "make simulate  a thousand seeded campuses in virtual time, with kills, cuts and rollbacks"
 	@echo "             ARGS=\"17 --trace\"   one of them, told step by step"
+	@echo "make bench   what the chain costs and takes on this machine, in about seven minutes"
+	@echo "             ARGS=\"chain modbus --json out.json\"   some of it, and for a program"
 	@echo "make check   lint, format, types, import rules"
 	@echo "make commands  campus-aggregator, campus-edge, campus-profile, campus-sim in $(RUN)/bin"
 	@echo "make docs    docs/devices.md from the device profiles"
@@ -50,6 +52,9 @@ test: $(DEV)/ready
 
 simulate: $(DEV)/ready
 	$(DEV)/bin/python -m tests.campus.replay $(or $(ARGS),--seeds 1000)
+
+bench: $(DEV)/ready
+	@exec $(DEV)/bin/python -m tests.bench $(ARGS)
 
 check: $(DEV)/ready
 	$(DEV)/bin/ruff check .

@@ -66,6 +66,17 @@ class Process:
         with self.log_file.open("ab") as log:
             self._child = subprocess.Popen(self._argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
+    @property
+    def pid(self) -> int:
+        """Of the running child."""
+        assert self._child is not None
+        return self._child.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._child is not None
+
     def kill(self) -> None:
         """SIGKILL."""
         assert self._child is not None
@@ -120,16 +131,19 @@ class Site:
         self.edge_file = folder / "gate-1" / "edge.yaml"
         self._write_campus(campus_settings)
         self._write_edge(device_ids, doors)
-        self.broker = Process(
-            [find_program("mosquitto"), "-c", str(folder / "campus/broker/mosquitto.conf")], folder / "broker.log"
-        )
+        broker = [find_program("mosquitto"), "-c", str(folder / "campus/broker/mosquitto.conf")]
+        self.broker = self.process(broker, folder / "broker.log")
         self.aggregator = self._ours("aggregator.cli", self.campus_file, "aggregator.log")
         self.edge = self._ours("edge_agent.cli", self.edge_file, "edge.log")
         self.token = ""
         self._asked = 0
 
     def _ours(self, module: str, config: Path, log: str) -> Process:
-        return Process([sys.executable, "-m", module, "run", "-c", str(config)], self.folder / log)
+        return self.process([sys.executable, "-m", module, "run", "-c", str(config)], self.folder / log)
+
+    def process(self, argv: list[str], log: Path) -> Process:
+        """How each of them is started."""
+        return Process(argv, log)
 
     def _write_campus(self, more: Mapping[str, Any]) -> None:
         self.campus_file.parent.mkdir()

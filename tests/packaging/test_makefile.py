@@ -25,3 +25,8 @@ def test_help_names_every_target() -> None:
 def test_simulate_runs_a_thousand_seeds_unless_told_which() -> None:
     assert "python -m tests.campus.replay --seeds 1000" in told("-n", "simulate")
     assert "python -m tests.campus.replay 17 --trace\n" in told("-n", "simulate", "ARGS=17 --trace")
+
+
+def test_bench_measures_everything_unless_told_what() -> None:
+    assert "python -m tests.bench \n" in told("-n", "bench")
+    assert "python -m tests.bench chain --json out.json\n" in told("-n", "bench", "ARGS=chain --json out.json")
