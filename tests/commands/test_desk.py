@@ -10,6 +10,7 @@ import pytest
 from aggregator.accounts import Role
 from aggregator.commands.facts import outcome_id, taken_id
 from tests.api.rig import Rig, assembled
+from tests.api.watching import watching
 from wire import codec
 from wire.clock import NS_PER_S
 from wire.commands import Command, Lease
@@ -253,6 +254,38 @@ async def test_a_group_has_an_outcome_for_each_device(box: Box) -> None:
     async with await box.rig.ask(Role.GUARD) as client:
         listed = (await client.get("/api/v1/commands", params={"group": answer["group_id"]})).json()["items"]
     assert [one["result"] for one in listed] == ["succeeded", "succeeded"]
+
+
+async def test_every_state_of_a_command_comes_on_the_stream(box: Box) -> None:
+    lease = box.beat()
+    app, token = box.rig.app, await box.rig.token(Role.GUARD)
+    feeding = asyncio.create_task(box.rig.campus.feed.run())
+    try:
+        async with watching(app, token) as watch:
+            answer = (await ask(box, *DEVICE_NAMES)).json()
+            carried, lost = box.heard()
+            await box.take(carried)
+            await box.end(carried)
+            await box.settle(settled=(lease,))
+            frames = await watch.until(await box.rig.ledger.head())
+    finally:
+        feeding.cancel()
+        await asyncio.gather(feeding, return_exceptions=True)
+    items = [item for frame in frames if frame.id for item in frame.data["items"]]
+    seen = [
+        (item.get("command_id") or item["values"]["command_id"], item["topic"] or item["kind"], item.get("result"))
+        for item in items
+        if item["kind"] == "outcome" or item["topic"].startswith("Command/")
+    ]
+    asked = [item["id"] for item in answer["items"]]
+    assert asked == [carried.id, lost.id]
+    assert seen == [
+        (carried.id, "Command/Requested", None),
+        (lost.id, "Command/Requested", None),
+        (carried.id, "Command/Taken", None),
+        (carried.id, "outcome", "succeeded"),
+        (lost.id, "Command/Settled", None),
+    ]
 
 
 # --- ends that the campus writes ------------------------------------------------------------------------
