@@ -12,6 +12,9 @@ an asked start or stop is answered. Starting a task that is running is answered 
 At the device itself somebody may press a key, and its self-test says how the line of an output is. All of that is said
 once, at QoS 0, while there is a connection. Nothing has a time: the device says none.
 
+An output has a name, a volume and a place on the board, all of which an edit writes, as it comes: what is not in it is
+empty then. That an output is broken, or plays on its spare amplifier, stands in every DEVICE_INFO_UPDATE.
+
 Who asks is named in the frame (`source`), as `<platform>_<session>`; the reply goes to it (`target`). The session is
 what the witness is told when the device does something.
 
@@ -42,6 +45,10 @@ class Id(IntEnum):
     TASK_START_REPLY = 232
     TASK_STOP = 233
     TASK_STOP_REPLY = 234
+    OUT_CHANNEL_GET = 263
+    OUT_CHANNEL_GET_REPLY = 264
+    OUT_CHANNEL_EDIT = 265
+    OUT_CHANNEL_EDIT_REPLY = 266
     DEVICE_LOGIN = 362
     DEVICE_INFO_UPDATE = 363
     KEY_PRESS = 364
@@ -94,6 +101,17 @@ class Running:
     ends_s: float
 
 
+@dataclass(slots=True)
+class Output:
+    """One output. place: on the board; spare: it plays on the spare amplifier."""
+
+    name: str
+    volume: int
+    place: int
+    broken: bool = False
+    spare: bool = False
+
+
 class Amplifier:
     """One device. Feed it with what happens; `poll` gives what it wants to send now. Implements Machine."""
 
@@ -102,10 +120,13 @@ class Amplifier:
         self.powered = True
         self.reboot_wanted = False
         self.online = False
-        # Times that a task began or was stopped because it was asked for.
+        # Times that it did what it was asked for.
         self.done = 0
         self._witness = witness
         self._tasks: dict[str, Running] = {}
+        self.outputs = {
+            number: Output(f"zone {number}", volume=10, place=number - 1) for number in range(1, config.outputs + 1)
+        }
         self._next_info_s = 0.0
         # An amplifier keeps nothing; when the socket is slow the oldest is forgotten.
         self._say: deque[Publish] = deque(maxlen=_SAY_MAX)
@@ -187,6 +208,11 @@ class Amplifier:
                 self._reply(Id.TASK_START_REPLY, *self._start(body, source, now), source, now)
             case Id.TASK_STOP:
                 self._reply(Id.TASK_STOP_REPLY, *self._stop(body, source, now), source, now)
+            case Id.OUT_CHANNEL_GET:
+                self._say.append(self._frame(Id.OUT_CHANNEL_GET_REPLY, {1: self._outputs()}, source))
+            case Id.OUT_CHANNEL_EDIT:
+                status = self._edit(body, source, now)
+                self._say.append(self._frame(Id.OUT_CHANNEL_EDIT_REPLY, {1: status}, source))
 
     def poll(self, now: Moment) -> list[Publish]:
         """What to send now."""
@@ -239,6 +265,35 @@ class Amplifier:
         del self._tasks[uuid]
         return Status.SUCCEEDED, uuid
 
+    def _edit(self, body: bytes, source: str, now: Moment) -> Status:
+        try:
+            given = protobuf.read(protobuf.raw(protobuf.read(body), 2))
+            name, volume = protobuf.text(given, 1), protobuf.whole(given, 3)
+            output, place = self.outputs.get(protobuf.whole(given, 2)), protobuf.whole(given, 4)
+        except ValueError:
+            return Status.ARGUMENT
+        if output is None or volume not in VOLUMES:
+            return Status.ARGUMENT
+        output.name, output.volume, output.place = name, volume, place
+        self._do(source, now)
+        return Status.SUCCEEDED
+
+    def _outputs(self) -> list[bytes]:
+        return [
+            protobuf.write(
+                {
+                    1: output.name,
+                    2: number,
+                    3: output.volume,
+                    4: output.place,
+                    6: 1,
+                    7: int(output.broken),
+                    8: int(output.spare),
+                }
+            )
+            for number, output in self.outputs.items()
+        ]
+
     def _do(self, source: str, now: Moment) -> None:
         self.done += 1
         self._witness.executed(self.config.device_id, source.rpartition("_")[2], now)
@@ -248,13 +303,14 @@ class Amplifier:
         self._say.append(self._frame(number, {1: status, 2: uuid}, target))
 
     def _info(self) -> Publish:
-        info = {2: self.config.product, 11: self.config.device_id}
+        pack = protobuf.write({1: self._outputs()})
+        info: dict[int, protobuf.Written] = {2: self.config.product, 11: self.config.device_id, 16: pack}
         return self._frame(Id.DEVICE_INFO_UPDATE, {1: self.config.device_id, 2: protobuf.write(info)})
 
     def _end_of_songs(self, now: Moment) -> None:
         for uuid in [uuid for uuid, task in self._tasks.items() if task.ends_s <= now.mono_s]:
             del self._tasks[uuid]
 
-    def _frame(self, number: Id, body: Mapping[int, protobuf.Field | str], target: str = "") -> Publish:
-        frame: dict[int, protobuf.Field | str] = {1: int(number), 2: protobuf.write(body), 3: self.config.device_id}
+    def _frame(self, number: Id, body: Mapping[int, protobuf.Written], target: str = "") -> Publish:
+        frame: dict[int, protobuf.Written] = {1: int(number), 2: protobuf.write(body), 3: self.config.device_id}
         return Publish(self.subscription, protobuf.write(frame | {4: target}), 0)

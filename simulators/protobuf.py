@@ -6,28 +6,32 @@ complement. A field that stands twice counts as it stands last; what is zero or 
 Source: the page "Encoding" of protobuf's own documentation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 Field = int | bytes
 Fields = dict[int, Field]
+Written = Field | str | Sequence[bytes]
 
 _VARINT_BYTES_MAX: Final = 10
 _FIXED: Final = {1: 8, 5: 4}
 _WORD: Final = 1 << 64
 
 
-def write(fields: Mapping[int, Field | str]) -> bytes:
-    """A message. Numbers are written as int32, int64, bool or enum; texts as UTF-8."""
+def write(fields: Mapping[int, Written]) -> bytes:
+    """A message. Numbers are written as int32, int64, bool or enum; texts as UTF-8; of several each, also an empty
+    one.
+    """
     out = bytearray()
     for number, value in sorted(fields.items()):
         if isinstance(value, int):
             if value:
                 out += _varint(number << 3) + _varint(value % _WORD)
-        else:
+        elif isinstance(value, bytes | str):
             raw = value.encode() if isinstance(value, str) else value
-            if raw:
-                out += _varint(number << 3 | 2) + _varint(len(raw)) + raw
+            out += _lengthy(number, raw) if raw else b""
+        else:
+            out += b"".join(_lengthy(number, one) for one in value)
     return bytes(out)
 
 
@@ -74,6 +78,10 @@ def raw(fields: Mapping[int, Field], number: int) -> bytes:
 def text(fields: Mapping[int, Field], number: int) -> str:
     """A field as text. Raises ValueError when it is none."""
     return raw(fields, number).decode()
+
+
+def _lengthy(number: int, raw: bytes) -> bytes:
+    return _varint(number << 3 | 2) + _varint(len(raw)) + raw
 
 
 def _varint(value: int) -> bytes:

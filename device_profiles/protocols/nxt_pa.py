@@ -15,9 +15,9 @@ class Address(StrictModel):
 
 
 class Attributes(StrictModel):
-    """task: which part of a task a resource stands for."""
+    """part: what of a task or of an output a resource stands for."""
 
-    task: Literal["song", "zones", "volume"]
+    part: Literal["song", "zones", "volume", "zone"]
 
 
 def _key(address: BaseModel) -> str:
@@ -36,6 +36,8 @@ _FIELDS: Final[Mapping[str, FieldType]] = {
     "task": TEXT,
     "channel": WHOLE,
     "passed": TRUTH,
+    "active": TRUTH,
+    "fault": FieldType(frozenset({str}), words=frozenset({"broken", "on_backup"})),
     "key": FieldType(
         frozenset({str}), words=frozenset({"paging", "quieter", "mute", "louder", "factory_reset", "unknown"})
     ),
@@ -54,6 +56,7 @@ PROTOCOL: Final = ProtocolModel(
         "task_start": frozenset({"status", "task"}),
         "task_stop": frozenset({"status", "task"}),
         "speaker_status": frozenset({"channel", "passed"}),
+        "output_fault": frozenset({"channel", "fault", "active"}),
         "key_press": frozenset({"key"}),
     },
     fields=_FIELDS,

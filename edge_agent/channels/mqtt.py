@@ -29,24 +29,30 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, TypeVar
 
 from edge_agent.channels.base import BoundDevice, Channel, ChannelHealth, ChannelParts
 from edge_agent.channels.bugs import Bugs
+from edge_agent.channels.mqtt_link import Link
+from edge_agent.channels.mqtt_orders import Asking
 from edge_agent.channels.reception import Parcel, Reception
+from edge_agent.channels.transitions import Transitions
 from edge_agent.codecs import Decoded, Sign, codec
 from edge_agent.codecs.kinds.mqtt import Downlink, MqttCodec
+from edge_agent.codecs.kinds.standing import Standing
 from edge_agent.message import Discard, Message
-from edge_agent.orders import UNREACHABLE, Order, Performed
+from edge_agent.orders import Order, Performed
 from edge_agent.settings import ChannelSettings
 from edge_agent.supervise import RefusedError
 from edge_agent.transports.mqtt import MqttTransport
 from edge_agent.wakeup import Signal
-from wire.clock import NS_PER_S, Stamp
+from wire.clock import Stamp
 from wire.mqtt_link import BrokerAddress, LinkRefused, MqttLink
 from wire.mqtt_link import Message as MqttMessage
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MAILBOX_MAX: Final = 256
 MAILBOX_LOW: Final = MAILBOX_MAX // 2
@@ -55,40 +61,7 @@ IN_FLIGHT: Final = 64
 # Acknowledgements to devices that the broker has not confirmed; beyond it none is sent and the devices ask again.
 UNCONFIRMED_MAX: Final = 512
 SEEN_MAX: Final = 1024
-# Orders without an answer; one more is refused as busy.
-ASKED_MAX: Final = 64
 TICK_S: Final = 1.0
-
-
-class Link(Protocol):
-    """A live connection to a broker; wire.mqtt_link.MqttLink, or a test's."""
-
-    closed: asyncio.Event
-    session_present: bool
-
-    @property
-    def cause(self) -> Exception | None:
-        """Why the link ended."""
-
-    async def subscribe(self, *filters: str, qos: int = 1) -> None:
-        """See MqttLink."""
-
-    def send(
-        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, expiry_s: int | None = None
-    ) -> asyncio.Future[None]:
-        """See MqttLink."""
-
-    def ack(self, message: MqttMessage) -> None:
-        """See MqttLink."""
-
-    def pause(self) -> None:
-        """See MqttLink."""
-
-    def resume(self) -> None:
-        """See MqttLink."""
-
-    async def close(self) -> None:
-        """See MqttLink."""
 
 
 Connect = Callable[[Callable[[MqttMessage], None]], Awaitable[Link]]
@@ -157,8 +130,8 @@ class MqttChannel:
         self._arrived = Signal()
         self._unconfirmed = 0
         self._refusal_told = False
-        # Request id -> device and its answer, of orders that were sent and have none yet.
-        self._asked: dict[str, tuple[str, asyncio.Future[Performed]]] = {}
+        self._transitions = {bound.address: Transitions() for bound in devices}
+        self._asking = Asking(codec.orders, settings.topic_prefix, parts.clock, self._link_to)
         # Digest -> number of the link in which the message was settled, newest last.
         self._seen: OrderedDict[bytes, int] = OrderedDict()
 
@@ -185,50 +158,8 @@ class MqttChannel:
             await link.close()
 
     async def perform(self, order: Order) -> Performed:
-        """See Channel. QoS 0 and, with MQTT 5, an expiry: a broker keeps what has QoS 1 for a device that is away, and
-        the door would open hours later.
-        """
-        orders, link = self._codec.orders, self._link
-        downlink = None if orders is None else orders.request(self._prefix, order.address, order)
-        if downlink is None:
-            return Performed("rejected", "not_supported")
-        if len(self._asked) >= ASKED_MAX:
-            return Performed("rejected", "busy")
-        left_s = (order.deadline_ns - self._parts.clock.mono_ns()) / NS_PER_S
-        if link is None or link.closed.is_set() or not self._reception.is_up(order.address) or left_s <= 0:
-            return UNREACHABLE
-        answer: asyncio.Future[Performed] = asyncio.get_running_loop().create_future()
-        self._asked[order.request_id] = order.address, answer
-        try:
-            link.send(downlink.topic, downlink.payload, qos=0, expiry_s=max(1, int(left_s)))
-            return await self._answered(link, answer, order.reply_within_s)
-        finally:
-            del self._asked[order.request_id]
-
-    async def _answered(self, link: Link, answer: "asyncio.Future[Performed]", within_s: float) -> Performed:
-        ended: asyncio.Future[Any] = asyncio.ensure_future(link.closed.wait())
-        either: list[asyncio.Future[Any]] = [answer, ended]
-        try:
-            await asyncio.wait(either, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            ended.cancel()
-        if answer.done():
-            return answer.result()
-        return Performed("unknown", "link_lost" if link.closed.is_set() else "no_answer")
-
-    def _hear_answers(self, decoded: Sequence[Decoded]) -> None:
-        if not self._asked or self._codec.orders is None:
-            return
-        for address, content in decoded:
-            found = self._codec.orders.answer(content) if isinstance(content, Message) else None
-            if found is None:
-                continue
-            named = [found.request_id] if found.request_id else [*reversed(self._asked)]
-            for request_id in named:
-                asked, answer = self._asked.get(request_id, ("", None))
-                if answer is not None and asked == address and not answer.done():
-                    answer.set_result(found.performed)
-                    break
+        """See Channel."""
+        return await self._asking.perform(order)
 
     def health(self) -> ChannelHealth:
         """See Channel."""
@@ -266,7 +197,7 @@ class MqttChannel:
             self._mailbox.append(_Letter(bare, received, (), None))
         else:
             decoded = self._decode(message)
-            self._hear_answers(decoded)
+            self._guarded(lambda: self._asking.hear(decoded))
             digest = self._digest(message, decoded)
             if digest is not None and self._seen.get(digest, self._links) < self._links:
                 self._remember(digest)
@@ -286,14 +217,35 @@ class MqttChannel:
             return (Decoded("", Discard("codec_error")),)
 
     def _take(self, decoded: Decoded, payload: bytes) -> Parcel:
-        kind = decoded.content.kind if isinstance(decoded.content, Message) else ""
+        content = decoded.content
+        kind = content.kind if isinstance(content, Message) else ""
+        is_record = kind in self._codec.records
+        if is_record and (standing := self._standing(decoded)) is not None and isinstance(content, Message):
+            now_ns = self._parts.clock.mono_ns()
+            changed = self._transitions[decoded.address].heard(content, standing, now_ns)
+            content, is_record = changed or content, changed is not None
         return self._reception.take(
-            decoded.address,
-            decoded.content,
-            payload,
-            sign=self._codec.signs.get(kind, Sign.ALIVE),
-            is_record=kind in self._codec.records,
+            decoded.address, content, payload, sign=self._codec.signs.get(kind, Sign.ALIVE), is_record=is_record
         )
+
+    def _standing(self, decoded: Decoded) -> Standing | None:
+        """The state that a message of one of our devices speaks of."""
+        content = decoded.content
+        if not isinstance(content, Message) or decoded.address not in self._transitions:
+            return None
+        return self._guarded(lambda: self._codec.standing(content))
+
+    def _guarded(self, ask: Callable[[], T]) -> T | None:
+        """What a codec says; nothing when it breaks its promise, which must not end the link."""
+        try:
+            return ask()
+        except Exception as error:  # noqa: BLE001  a bug of ours, told once
+            self._bugs.tell(error)
+            return None
+
+    def _link_to(self, address: str) -> Link | None:
+        """The link, if there is one and the device is known to be at its other end."""
+        return self._link if self._reception.is_up(address) else None
 
     def _digest(self, message: MqttMessage, decoded: Sequence[Decoded]) -> bytes | None:
         """For a message of QoS 1 with a record that has no number of its own."""
@@ -326,6 +278,9 @@ class MqttChannel:
                 told = await self._reception.settle(parcel, letter.received)
                 if told and isinstance(decoded.content, Message):
                     self._tell(link, self._codec.acknowledgements(self._prefix, decoded.address, decoded.content))
+                elif (standing := self._standing(decoded)) is not None:
+                    # Said again, it is reported.
+                    self._transitions[decoded.address].forget(standing.key)
             if letter.digest is not None and letter.parts:
                 self._remember(letter.digest)
             link.ack(letter.message)

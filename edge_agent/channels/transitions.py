@@ -13,7 +13,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Final
 
-from edge_agent.codecs.kinds.stream import Standing
+from edge_agent.codecs.kinds.standing import Standing
 from edge_agent.message import Message
 from wire.clock import NS_PER_S
 

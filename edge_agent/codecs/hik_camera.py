@@ -18,7 +18,8 @@ from xml.parsers import expat
 import msgspec
 
 from edge_agent.codecs import TOKEN_LENGTH_MAX, is_token, loose
-from edge_agent.codecs.kinds.stream import Standing, StreamCodec
+from edge_agent.codecs.kinds.standing import Standing
+from edge_agent.codecs.kinds.stream import StreamCodec
 from edge_agent.message import Discard, Message
 from wire.records import Scalar
 

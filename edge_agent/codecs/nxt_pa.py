@@ -7,16 +7,21 @@ is the platform's is not for us. The message types are made from the table below
     DEVICE_LOGIN         on or off line                                        a sign of life, or of its end
     TASK_START, TASK_STOP replies   a status: 0 done, anything else why not    Broadcast/Started, Stopped, Failed
     SPEAKER_CHANNEL_STATUS          the self-test of one output                Broadcast/State, Device/Alarm
+    DEVICE_INFO_UPDATE   every so often: how each output is                    Device/Alarm, when it begins and ends
     KEY_PRESS            somebody at the amplifier's own keys                  Device/State/Notice
 
 A frame of ours names the order that it is for in its `source`, as the open platform's name their session there
 (`web_1`); a reply that says in its `target` whom it answers is then the answer to that order. One that does not is the
 answer to the last one: what a device writes there is not in the platform's handlers.
 
+The volume of an output stands in one message with its name and its wiring. It is asked for first (OUT_CHANNEL_GET) and
+given back (OUT_CHANNEL_EDIT) with another volume and otherwise as it came, fields that we do not know among it.
+
 Source: the open platform's own protocol file and handlers; two of its frames are golden cases.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -25,6 +30,7 @@ from google.protobuf.message import DecodeError
 from device_profiles.protocols.nxt_pa import TOPICS
 from edge_agent.codecs import Decoded, Sign, is_token
 from edge_agent.codecs.kinds.mqtt import Answer, Downlink, MqttCodec, MqttOrders
+from edge_agent.codecs.kinds.standing import Standing
 from edge_agent.message import Discard, Message
 from edge_agent.orders import Order, Performed
 from wire.records import Scalar
@@ -35,10 +41,15 @@ _ORDER: Final = f"{PLATFORM}_"
 TEXT_MAX: Final = 64
 
 TASK_START, TASK_START_REPLY, TASK_STOP, TASK_STOP_REPLY = 231, 232, 233, 234
+OUTPUTS_GET, OUTPUTS_GET_REPLY, OUTPUT_EDIT, OUTPUT_EDIT_REPLY = 263, 264, 265, 266
 DEVICE_LOGIN, DEVICE_INFO_UPDATE, KEY_PRESS, SPEAKER_STATUS = 362, 363, 364, 410
+OUTPUTS_MAX: Final = 64
 
 _F: Final = descriptor_pb2.FieldDescriptorProto
-# Message -> field -> number and type. Only what is read or written here; protobuf passes over the rest.
+# Fields that may stand several times.
+_MANY: Final = frozenset({("Outputs", "outputs")})
+# Message -> field -> number and type. Only what is read or written here; protobuf passes over the rest and keeps it. A
+# message within a message is bytes to it.
 TABLE: Final[Mapping[str, Mapping[str, tuple[int, int]]]] = {
     "PbMsg": {
         "id": (1, _F.TYPE_INT32),
@@ -62,6 +73,18 @@ TABLE: Final[Mapping[str, Mapping[str, tuple[int, int]]]] = {
     },
     "TaskStart": {"username": (1, _F.TYPE_STRING), "task": (2, _F.TYPE_BYTES)},
     "TaskStop": {"username": (1, _F.TYPE_STRING), "uuid": (2, _F.TYPE_STRING)},
+    "DeviceInfoUpdate": {"device_name": (1, _F.TYPE_BYTES), "info": (2, _F.TYPE_BYTES)},
+    "DeviceInfo": {"outputs": (16, _F.TYPE_BYTES)},
+    "Outputs": {"outputs": (1, _F.TYPE_BYTES)},
+    "Output": {
+        "id": (2, _F.TYPE_UINT32),
+        "volume": (3, _F.TYPE_UINT32),
+        "broken": (7, _F.TYPE_BOOL),
+        "backup": (8, _F.TYPE_BOOL),
+    },
+    "OutputsGet": {"username": (1, _F.TYPE_STRING)},
+    "OutputEdit": {"username": (1, _F.TYPE_STRING), "output": (2, _F.TYPE_BYTES)},
+    "OutputEditReply": {"status": (1, _F.TYPE_INT32)},
 }
 SONG: Final = 3
 # Bell, lesson and alarm are 1 to 3; what somebody at the office plays is an announcement.
@@ -89,7 +112,8 @@ def _messages() -> dict[str, Any]:
     for message, fields in TABLE.items():
         described = file.message_type.add(name=message)
         for name, (number, kind) in fields.items():
-            described.field.add(name=name, number=number, type=kind, label=_F.LABEL_OPTIONAL)
+            label = _F.LABEL_REPEATED if (message, name) in _MANY else _F.LABEL_OPTIONAL
+            described.field.add(name=name, number=number, type=kind, label=label)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"nxt_pa.{name}")) for name in TABLE}
@@ -99,9 +123,10 @@ MESSAGES: Final = _messages()
 
 
 class AnswerTo(NamedTuple):
-    """Reply token: the order that a device answers."""
+    """Reply token: the order that a device answers; empty when it does not say. outputs: by number, as they came."""
 
     request_id: str
+    outputs: Mapping[int, bytes] = MappingProxyType({})
 
 
 class _Refused(Exception):
@@ -123,38 +148,76 @@ def decode(prefix: str, topic: str, payload: bytes) -> Sequence[Decoded]:
         address = _token(frame.source)
         if address.startswith(_ORDER):
             return ()
-        return (Decoded(address, _message(frame, address)),)
+        return [Decoded(address, message) for message in _messages_of(frame, address)]
     except _Refused as refused:
         return (Decoded(address, Discard(str(refused))),)
 
 
-def _message(frame: Any, address: str) -> Message:  # noqa: ANN401  made at run time
+def _messages_of(frame: Any, address: str) -> Sequence[Message]:  # noqa: ANN401  made at run time
     if not address:
         raise _Refused("no_device")
     data: bytes = frame.data
+    target = _answered_order(_token(frame.target))
     match frame.id:
         case 362:
             login = _parsed("DeviceLogin", data)
-            name = _token(login.device_name)
-            if name and name != address:
-                raise _Refused("other_device")
-            return Message(kind="online" if login.login else "offline")
+            _check_name(login.device_name, address)
+            return (Message(kind="online" if login.login else "offline"),)
+        case 363:
+            update = _parsed("DeviceInfoUpdate", data)
+            _check_name(update.device_name, address)
+            return (Message(kind="other"), *_health(_outputs(_parsed("DeviceInfo", update.info).outputs)))
+        case 264:
+            return (Message(kind="outputs", reply=AnswerTo(target, _outputs(data))),)
+        case 266:
+            fields: dict[str, Scalar] = {"status": _status(_parsed("OutputEditReply", data).status)}
+            return (Message(kind="output_edit", fields=fields, reply=AnswerTo(target)),)
         case 232 | 234:
             reply = _parsed("TaskReply", data)
-            fields: dict[str, Scalar] = {"status": _STATUS.get(reply.status, "unknown"), "task": _token(reply.uuid)}
+            fields = {"status": _status(reply.status), "task": _token(reply.uuid)}
             kind = "task_start" if frame.id == TASK_START_REPLY else "task_stop"
-            return Message(kind=kind, fields=_present(fields), reply=_answer_to(_token(frame.target)))
+            return (Message(kind=kind, fields=_present(fields), reply=AnswerTo(target)),)
         case 410:
             speaker = _parsed("SpeakerStatus", data)
-            return Message(kind="speaker_status", fields={"channel": speaker.id, "passed": speaker.status})
+            return (Message(kind="speaker_status", fields={"channel": speaker.id, "passed": speaker.status}),)
         case 364:
             press = _parsed("KeyPress", data)
             if not press.pressed:
-                return Message(kind="other")
-            return Message(kind="key_press", fields={"key": _KEYS.get(press.key, "unknown")})
+                return (Message(kind="other"),)
+            return (Message(kind="key_press", fields={"key": _KEYS.get(press.key, "unknown")}),)
         case _:
             # The protocol has some two hundred messages; the others show that the device is there.
-            return Message(kind="other")
+            return (Message(kind="other"),)
+
+
+def _check_name(said: bytes, address: str) -> None:
+    name = _token(said)
+    if name and name != address:
+        raise _Refused("other_device")
+
+
+def _outputs(data: bytes) -> dict[int, bytes]:
+    """The outputs in a pack, by number."""
+    pack = _parsed("Outputs", data).outputs
+    if len(pack) > OUTPUTS_MAX:
+        raise _Refused("too_many_outputs")
+    return {_parsed("Output", one).id: one for one in pack}
+
+
+def _health(outputs: Mapping[int, bytes]) -> Iterator[Message]:
+    """What may be wrong with each: it is broken, or its spare amplifier has taken over."""
+    for number, data in outputs.items():
+        output = _parsed("Output", data)
+        for fault, active in (("broken", output.broken), ("on_backup", output.backup)):
+            yield Message(kind="output_fault", fields={"channel": number, "fault": fault, "active": active})
+
+
+def standing(message: Message) -> Standing | None:
+    """See MqttCodec: how an output is, is said again and again."""
+    fields = message.fields
+    if message.kind != "output_fault":
+        return None
+    return Standing(f"{fields['channel']}/{fields['fault']}", bool(fields["active"]))
 
 
 def _parsed(name: str, data: bytes) -> Any:  # noqa: ANN401  made at run time
@@ -173,8 +236,12 @@ def _token(raw: bytes) -> str:
     return text if is_token(text) else ""
 
 
-def _answer_to(target: str) -> AnswerTo | None:
-    return AnswerTo(target.removeprefix(_ORDER)) if target.startswith(_ORDER) else None
+def _answered_order(target: str) -> str:
+    return target.removeprefix(_ORDER) if target.startswith(_ORDER) else ""
+
+
+def _status(code: int) -> str:
+    return _STATUS.get(code, "unknown")
 
 
 def _present(fields: Mapping[str, Scalar]) -> dict[str, Scalar]:
@@ -194,8 +261,9 @@ def frame(number: int, body: Any, address: str, request_id: str) -> bytes:  # no
 
 
 def request(prefix: str, address: str, order: Order) -> Downlink | None:
-    """Play a song in zones, or stop what was started under the same name."""
-    values = {step.resource: step.value for step in order.operations}
+    """Play a song in zones, or stop what was started under the same name; ask for what sets a volume."""
+    values = _values(order)
+    topic = f"{prefix}/messages/{address}"
     match order.name:
         case "Play":
             body = MESSAGES["Task"](
@@ -209,10 +277,13 @@ def request(prefix: str, address: str, order: Order) -> Downlink | None:
                 song_volume=int(values["volume"] or 0),
             )
             start = MESSAGES["TaskStart"](username=PLATFORM, task=body.SerializeToString())
-            return Downlink(f"{prefix}/messages/{address}", frame(TASK_START, start, address, order.request_id))
+            return Downlink(topic, frame(TASK_START, start, address, order.request_id))
         case "Stop":
             stop = MESSAGES["TaskStop"](username=PLATFORM, uuid=_uuid(address, str(values["zones"])))
-            return Downlink(f"{prefix}/messages/{address}", frame(TASK_STOP, stop, address, order.request_id))
+            return Downlink(topic, frame(TASK_STOP, stop, address, order.request_id))
+        case "SetVolume":
+            ask = MESSAGES["OutputsGet"](username=PLATFORM)
+            return Downlink(topic, frame(OUTPUTS_GET, ask, address, order.request_id))
         case _:
             return None
 
@@ -227,13 +298,39 @@ _STOPPED: Final = frozenset({"ok", "stopped", "not_found"})
 
 
 def answer(message: Message) -> Answer | None:
-    """The reply to a start or a stop. A start that finds the task running is refused: it may be another song."""
-    if message.kind not in {"task_start", "task_stop"}:
-        return None
-    status = str(message.fields["status"])
-    done = status == "ok" if message.kind == "task_start" else status in _STOPPED
+    """The reply to a start, a stop, a question, an edit. A start that finds the task running is refused: it may be
+    another song.
+    """
     request_id = message.reply.request_id if isinstance(message.reply, AnswerTo) else ""
-    return Answer(request_id, Performed("succeeded") if done else Performed("rejected", status))
+    match message.kind:
+        case "outputs":
+            return Answer(request_id, None)
+        case "task_start" | "output_edit":
+            done = message.fields["status"] == "ok"
+        case "task_stop":
+            done = message.fields["status"] in _STOPPED
+        case _:
+            return None
+    performed = Performed("succeeded") if done else Performed("rejected", str(message.fields["status"]))
+    return Answer(request_id, performed)
+
+
+def following(prefix: str, address: str, order: Order, message: Message) -> Downlink | Performed:
+    """The output as it came, with another volume; the end when the order asks for none or there is no such output."""
+    values = _values(order)
+    outputs = message.reply.outputs if isinstance(message.reply, AnswerTo) else {}
+    data = outputs.get(int(values.get("zone") or 0))
+    if order.name != "SetVolume" or data is None:
+        return Performed("rejected", "not_found")
+    output = MESSAGES["Output"]()
+    output.ParseFromString(data)
+    output.volume = int(values["volume"] or 0)
+    edit = MESSAGES["OutputEdit"](username=PLATFORM, output=output.SerializeToString())
+    return Downlink(f"{prefix}/messages/{address}", frame(OUTPUT_EDIT, edit, address, order.request_id))
+
+
+def _values(order: Order) -> dict[str, Scalar | None]:
+    return {step.resource: step.value for step in order.operations}
 
 
 SPEC: Final = MqttCodec(
@@ -243,8 +340,9 @@ SPEC: Final = MqttCodec(
     subscriptions=subscriptions,
     decode=decode,
     acknowledgements=lambda _prefix, _address, _message: (),
-    records=frozenset({"task_start", "task_stop", "speaker_status", "key_press"}),
+    records=frozenset({"task_start", "task_stop", "speaker_status", "output_fault", "key_press"}),
     signs={"offline": Sign.GONE},
     harmless_keys=frozenset(),
-    orders=MqttOrders(request=request, answer=answer),
+    orders=MqttOrders(request=request, answer=answer, following=following),
+    standing=standing,
 )

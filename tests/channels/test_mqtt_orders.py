@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from edge_agent.channels.mqtt import ASKED_MAX
+from edge_agent.channels.mqtt_orders import ASKED_MAX
 from edge_agent.orders import Order, Performed, plan
 from tests.channels.rig import DEVICES, PREFIX, FakeLink, Rig, eventually
 from tests.support.mosquitto import Mosquitto
@@ -113,7 +113,7 @@ async def test_one_too_many_is_refused() -> None:
         for number in range(ASKED_MAX):
             says(link, number)
         assert {(await task).result for task in tasks} == {"succeeded"}
-        assert rig.channel._asked == {}
+        assert rig.channel._asking._asked == {}
 
 
 @pytest.mark.peer

@@ -1,7 +1,7 @@
 """What is said every second is reported when it begins and when it ends."""
 
 from edge_agent.channels.transitions import AGAIN_S, OVER_S, STATES_MAX, Transitions
-from edge_agent.codecs.kinds.stream import Standing
+from edge_agent.codecs.kinds.standing import Standing
 from edge_agent.message import Message
 
 S = 1_000_000_000

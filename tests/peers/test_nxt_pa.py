@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from device_profiles.catalogue import load_catalogue
+from edge_agent.codecs.kinds.mqtt import Downlink
 from edge_agent.codecs.nxt_pa import SPEC, request
 from edge_agent.message import Message
-from edge_agent.orders import Order, plan
+from edge_agent.orders import Order, Performed, plan
 from simulators.device import Moment
 from simulators.nxt_pa import Amplifier, AmplifierConfig, Key
 from tests.protocols.cases import all_cases
@@ -35,6 +36,7 @@ package facts;
 enum MsgId {
   INVALID_ID = 0;
   TASK_START = 231;  TASK_START_REPLY = 232;  TASK_STOP = 233;  TASK_STOP_REPLY = 234;
+  OUT_CHANNEL_GET = 263;  OUT_CHANNEL_GET_REPLY = 264;  OUT_CHANNEL_EDIT = 265;  OUT_CHANNEL_EDIT_REPLY = 266;
   DEVICE_LOGIN = 362;  DEVICE_INFO_UPDATE = 363;  KEY_PRESS = 364;
   SPEAKER_CHANNEL_STATUS_GET = 408;  SPEAKER_CHANNEL_STATUS = 410;
 }
@@ -63,7 +65,16 @@ message TaskStartReply { Status status = 1;  string uuid = 2; }
 message TaskStopReply { Status status = 1;  string uuid = 2; }
 message KeyPress { Key id = 1;  bool pressed = 2; }
 message SpeakerChannelStatus { uint32 id = 1;  bool status = 2; }
-message DeviceInfo { string product_name = 2;  string device_name = 11; }
+message ChannelAttr {
+  string aliase = 1;  uint32 id = 2;  uint32 volume = 3;  uint32 realid = 4;  bool load = 6;  bool broken = 7;
+  bool backup = 8;  float power = 9;  bool with_power = 10;  bool mute = 14;
+}
+message ChannelPack { repeated ChannelAttr channel = 1; }
+message OutChannelGet { string username = 1; }
+message OutChannelGetReply { repeated ChannelAttr channel = 1; }
+message OutChannelEdit { string username = 1;  ChannelAttr attr = 2; }
+message OutChannelEditReply { Status status = 1; }
+message DeviceInfo { string product_name = 2;  string device_name = 11;  ChannelPack out_channel = 16; }
 message DeviceInfoUpdate { string device_name = 1;  DeviceInfo info = 2; }
 """
 
@@ -90,10 +101,9 @@ def fields_of(message: Any) -> dict[str, Any]:
     return {field.name: value for field, value in message.ListFields()}
 
 
-def ordered(name: str, **arguments: str | int) -> bytes:
-    """What our codec puts on the device's topic."""
+def order(name: str, **arguments: str | int) -> Order:
     profile = load_catalogue(()).profiles["nxt-pa"]
-    order = Order(
+    return Order(
         request_id=ORDER,
         address=DEVICE,
         name=name,
@@ -101,15 +111,19 @@ def ordered(name: str, **arguments: str | int) -> bytes:
         deadline_ns=1,
         reply_within_s=5.0,
     )
-    told = request(PREFIX, DEVICE, order)
+
+
+def ordered(name: str, **arguments: str | int) -> bytes:
+    """What our codec puts on the device's topic."""
+    told = request(PREFIX, DEVICE, order(name, **arguments))
     assert told is not None
     assert told.topic == TOPIC
     return told.payload
 
 
 def heard(payload: bytes) -> Message:
-    """What our codec makes of a frame of the device."""
-    ((address, message),) = SPEC.decode(PREFIX, TOPIC, payload)
+    """What our codec makes first of a frame of the device."""
+    (address, message), *_ = SPEC.decode(PREFIX, TOPIC, payload)
     assert address == DEVICE
     assert isinstance(message, Message)
     return message
@@ -151,6 +165,27 @@ def test_stop_is_read_whole_and_names_the_same_task(facts: Any) -> None:
     assert fields_of(facts.TaskStop.FromString(frame.data)) == {"username": "campus-edge", "uuid": f"{DEVICE}-1-2"}
 
 
+def test_a_volume_is_set_in_the_output_as_it_came(facts: Any) -> None:
+    """Whatever the device says of an output comes back as it was, also what our codec has no name for."""
+    asked = facts.PbMsg.FromString(ordered("SetVolume", zone=2, volume=5))
+    assert (asked.id, asked.source, asked.target) == (facts.OUT_CHANNEL_GET, f"campus-edge_{ORDER}", DEVICE)
+    assert fields_of(facts.OutChannelGet.FromString(asked.data)) == {"username": "campus-edge"}
+    channels = [
+        facts.ChannelAttr(aliase="操场", id=2, volume=11, realid=3, load=True, power=17.5, with_power=True, mute=True),
+        facts.ChannelAttr(aliase="走廊", id=1, volume=4),
+    ]
+    body = facts.OutChannelGetReply(channel=channels).SerializeToString()
+    reply = facts.PbMsg(id=facts.OUT_CHANNEL_GET_REPLY, data=body, source=DEVICE, target=asked.source)
+    assert SPEC.orders is not None
+    told = SPEC.orders.following(PREFIX, DEVICE, order("SetVolume", zone=2, volume=5), heard(reply.SerializeToString()))
+    assert isinstance(told, Downlink)
+    frame = facts.PbMsg.FromString(told.payload)
+    assert (told.topic, frame.id, frame.source) == (TOPIC, facts.OUT_CHANNEL_EDIT, f"campus-edge_{ORDER}")
+    edit = facts.OutChannelEdit.FromString(frame.data)
+    channels[0].volume = 5
+    assert edit.attr == channels[0]
+
+
 # --- the compiler's frames, read by our codec -------------------------------------------------------------
 
 
@@ -185,6 +220,14 @@ def test_what_devices_say_by_themselves_is_read(facts: Any) -> None:
     assert said(facts.DEVICE_LOGIN, facts.DeviceLogin(device_name=DEVICE, login=True)).kind == "online"
     assert said(facts.DEVICE_LOGIN, facts.DeviceLogin(device_name=DEVICE, login=False)).kind == "offline"
     assert said(facts.DEVICE_INFO_UPDATE, facts.DeviceInfoUpdate(device_name=DEVICE)).kind == "other"
+    broken = facts.ChannelPack(channel=[facts.ChannelAttr(id=7, broken=True)])
+    update = facts.DeviceInfoUpdate(device_name=DEVICE, info=facts.DeviceInfo(out_channel=broken))
+    frame = facts.PbMsg(id=facts.DEVICE_INFO_UPDATE, data=update.SerializeToString(), source=DEVICE)
+    contents = [one.content for one in SPEC.decode(PREFIX, TOPIC, frame.SerializeToString())]
+    assert [dict(one.fields) for one in contents if isinstance(one, Message) and one.kind == "output_fault"] == [
+        {"channel": 7, "fault": "broken", "active": True},
+        {"channel": 7, "fault": "on_backup", "active": False},
+    ]
     speaker = said(facts.SPEAKER_CHANNEL_STATUS, facts.SpeakerChannelStatus(id=3, status=True))
     assert (speaker.kind, speaker.fields) == ("speaker_status", {"channel": 3, "passed": True})
     words = ["paging", "quieter", "mute", "louder", "factory_reset"]
@@ -216,7 +259,12 @@ def test_the_compiler_reads_every_frame_of_the_simulator(facts: Any) -> None:
         facts.DEVICE_INFO_UPDATE: facts.DeviceInfoUpdate,
     }
     said = [(frame.id, fields_of(bodies[frame.id].FromString(frame.data))) for frame in frames]
-    info = facts.DeviceInfo(product_name="NXT2204", device_name=DEVICE)
+    outputs = [
+        facts.ChannelAttr(aliase=f"zone {number}", id=number, volume=10, realid=number - 1, load=True)
+        for number in range(1, 5)
+    ]
+    pack = facts.ChannelPack(channel=outputs)
+    info = facts.DeviceInfo(product_name="NXT2204", device_name=DEVICE, out_channel=pack)
     assert said == [
         (facts.DEVICE_LOGIN, {"device_name": DEVICE, "login": True}),
         (facts.KEY_PRESS, {"id": facts.KEY_VOLUME_INC, "pressed": True}),
@@ -260,4 +308,4 @@ def test_our_order_is_done_once_by_the_simulator_and_its_reply_names_the_order()
     assert SPEC.orders is not None
     found = SPEC.orders.answer(heard(reply.payload))
     assert found is not None
-    assert (found.request_id, found.performed.result) == (ORDER, "succeeded")
+    assert (found.request_id, found.performed) == (ORDER, Performed("succeeded"))

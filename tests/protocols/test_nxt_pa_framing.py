@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from edge_agent.codecs import Decoded
 from edge_agent.codecs.nxt_pa import MESSAGES, PAYLOAD_BYTES_MAX, SPEC, answer
 from edge_agent.message import Discard, Message
+from edge_agent.orders import Performed
 from tests.protocols.cases import all_cases
 
 PREFIX = SPEC.topic_prefix
@@ -20,7 +21,7 @@ def checked(topic: str, payload: bytes) -> list[Decoded]:
     for address, content in decoded:
         assert address.isascii()
         if isinstance(content, Message):
-            assert content.kind in SPEC.records | {"online", "offline", "other"}
+            assert content.kind in SPEC.records | {"online", "offline", "other", "outputs", "output_edit"}
             assert all(isinstance(value, str | int) for value in content.fields.values())
         else:
             assert content.reason.isidentifier()
@@ -65,12 +66,14 @@ def test_a_reply_ends_the_order_that_it_names_or_else_the_last_one() -> None:
         assert isinstance(decoded.content, Message)
         found = answer(decoded.content)
         assert found is not None
-        assert (found.request_id, found.performed.result) == (request_id, "succeeded")
+        assert (found.request_id, found.performed) == (request_id, Performed("succeeded"))
 
 
 @pytest.mark.parametrize(
     ("kind", "status", "result"),
     [
+        ("output_edit", "ok", "succeeded"),
+        ("output_edit", "argument", "rejected"),
         ("task_start", "busy", "rejected"),
         ("task_start", "running", "rejected"),
         ("task_start", "not_found", "rejected"),
@@ -81,5 +84,6 @@ def test_a_reply_ends_the_order_that_it_names_or_else_the_last_one() -> None:
 def test_a_status_is_done_or_not(kind: str, status: str, result: str) -> None:
     found = answer(Message(kind=kind, fields={"status": status}))
     assert found is not None
+    assert found.performed is not None
     assert found.performed.result == result
     assert answer(Message(kind="key_press", fields={"key": "mute"})) is None

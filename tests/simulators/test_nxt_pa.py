@@ -208,3 +208,35 @@ def test_what_is_written_is_read(fields: dict[int, int | bytes]) -> None:
 def test_a_message_is_read_or_refused(data: bytes) -> None:
     with suppress(ValueError):
         protobuf.read(data)
+
+
+def output(**given: int | str) -> bytes:
+    numbers = {"name": 1, "number": 2, "volume": 3, "place": 4}
+    return protobuf.write({numbers[key]: value for key, value in given.items()})
+
+
+def test_an_edit_writes_all_of_an_output_and_what_is_not_in_it_is_empty(rig: Rig) -> None:
+    rig.tell(Id.OUT_CHANNEL_EDIT, protobuf.write({1: "admin", 2: output(name="hall", number=2, volume=3, place=1)}))
+    assert [(number, reply) for number, reply in rig.sent()] == [(Id.OUT_CHANNEL_EDIT_REPLY, {})]
+    edited = rig.device.outputs[2]
+    assert (edited.name, edited.volume, edited.place) == ("hall", 3, 1)
+    rig.tell(Id.OUT_CHANNEL_EDIT, protobuf.write({1: "admin", 2: output(number=2, volume=4)}))
+    assert (edited.name, edited.volume, edited.place) == ("", 4, 0)
+    assert rig.device.done == 2
+
+
+@pytest.mark.parametrize("given", [{"number": 9, "volume": 3}, {"number": 1, "volume": 16}])
+def test_an_output_that_is_not_there_and_a_volume_that_is_none_are_refused(rig: Rig, given: dict[str, int]) -> None:
+    rig.tell(Id.OUT_CHANNEL_EDIT, protobuf.write({1: "admin", 2: output(**given)}))
+    assert rig.status() == Status.ARGUMENT
+    assert rig.device.done == 0
+
+
+def test_a_list_of_outputs_says_how_each_is(rig: Rig) -> None:
+    rig.device.outputs = {3: rig.device.outputs[3]}
+    rig.device.outputs[3].broken = True
+    rig.tell(Id.OUT_CHANNEL_GET, protobuf.write({1: "admin"}))
+    ((number, reply),) = rig.sent()
+    assert number == Id.OUT_CHANNEL_GET_REPLY
+    one = protobuf.read(protobuf.raw(reply, 1))
+    assert (protobuf.whole(one, 2), protobuf.whole(one, 7), protobuf.whole(one, 8)) == (3, 1, 0)

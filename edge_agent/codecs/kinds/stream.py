@@ -1,7 +1,5 @@
-"""Protocols whose devices answer one HTTP request for ever, with a part for each thing they say.
-
-Such devices say a state again as long as it lasts, every second or so. `Standing` is what a message says of a state;
-the channel remembers which states stand and reports only that one begins or ends.
+"""Protocols whose devices answer one HTTP request for ever, with a part for each thing they say. Such devices say a
+state again as long as it lasts, every second or so.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,18 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from edge_agent.codecs import Codec
+from edge_agent.codecs.kinds.standing import Standing
 from edge_agent.message import Discard, Message
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """key: the state's own name on its device. over: what is to be reported when an active state is said no more and
-    nothing said that it ended; None for states that last until the device says otherwise.
-    """
-
-    key: str
-    active: bool
-    over: Message | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

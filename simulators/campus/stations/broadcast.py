@@ -1,7 +1,8 @@
 """Broadcast: two amplifiers on the campus broker, in the corridors and on the sports ground.
 
 The bell and the music are played by the office, by command. By themselves the amplifiers say what they measure at their
-outputs, one of which has a bad line, and when somebody at the rack touches a key.
+outputs, one of which has a bad line and one an amplifier that fails now and then, and when somebody at the rack touches
+a key.
 """
 
 import asyncio
@@ -26,6 +27,7 @@ HAPPENS_EVERY_S: Final = (1.0, 3.0)
 # One thing that happens in so many is a key; the others are self-tests.
 KEY_ONE_IN: Final = 4
 BAD_OUTPUT: Final = 4
+FAILING_OUTPUT: Final = 2
 
 
 class BroadcastStation:
@@ -86,7 +88,7 @@ class BroadcastStation:
         return [f"{TREE}/messages"]
 
     def orders(self) -> Sequence[Order]:
-        """See Station: a bell everywhere, music in one zone, a file that is not there, and silence."""
+        """See Station: a bell everywhere, music in one zone, a file that is not there, silence, another volume."""
         assert self._place is not None  # noqa: S101  opened before anything is asked
         devices = [f"{self._place.edge}/{name}" for name, _ in _names()]
         return [
@@ -97,6 +99,7 @@ class BroadcastStation:
                 ("Play", {"song": "music.mp3", "zones": "3", "volume": 6}),
                 ("Play", {"song": "missing.mp3", "zones": "1", "volume": 6}),
                 ("Stop", {"zones": "3"}),
+                ("SetVolume", {"zone": 2, "volume": 9}),
             )
         ]
 
@@ -136,6 +139,8 @@ class BroadcastStation:
             await asyncio.sleep(chance.uniform(*HAPPENS_EVERY_S))
             if chance.randrange(KEY_ONE_IN) == 0:
                 amplifier.press(chance.choice((Key.MUTE, Key.VOLUME_UP, Key.VOLUME_DOWN)), runner.now())
+                failing = amplifier.outputs[FAILING_OUTPUT]
+                failing.broken = failing.spare = not failing.broken
             else:
                 output = chance.randint(1, OUTPUTS)
                 amplifier.self_test(output, runner.now(), sound=output != BAD_OUTPUT)
