@@ -1,11 +1,11 @@
 """`aggregator.yaml`: one campus. Secrets stand only in files that are named here, relative to this file."""
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Final, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -14,13 +14,8 @@ from aggregator.broker import LOOPBACK, Audience, Listener, ServerTls
 from aggregator.series.address import InfluxAddress
 from device_profiles.findings import Finding, in_order, nearest
 from device_profiles.protocols import StrictModel
+from device_profiles.settings import File, Host, MqttEndpoint, Name, Port, Shown, check_needs, check_zone
 from device_profiles.yaml_source import Source, load, validate
-from wire.mqtt_link import BrokerAddress
-
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-Shown = Annotated[str, Field(max_length=64)]
-Host = Annotated[str, Field(min_length=1, max_length=253)]
-File = Annotated[Path, Field(strict=False)]
 
 
 class Http(StrictModel):
@@ -39,7 +34,7 @@ class BrokerListener(StrictModel):
     """
 
     host: Host
-    port: Annotated[int, Field(ge=1, le=65_535)]
+    port: Port
     audience: Literal["boxes", "terminals", "everybody"] = "boxes"
     certificate: File | None = None
     key: File | None = None
@@ -54,20 +49,18 @@ class BrokerListener(StrictModel):
         return Listener(host=self.host, port=self.port, audience=Audience(self.audience), tls=tls)
 
 
-class Broker(StrictModel):
+class Broker(MqttEndpoint):
     """The campus broker as the aggregator enters it. advertised_host: what boxes are told at enrolment.
 
     folder: where mosquitto's files are kept, absent when somebody else does; listeners: what it opens for others.
     retained_allowed: only for a device that cannot connect otherwise; nobody of ours uses or believes such messages.
     """
 
+    # Nobody has to write what stands here already.
+    needs: ClassVar[Mapping[str, str]] = {key: on for key, on in MqttEndpoint.needs.items() if on != "username"}
+
     host: Host = "127.0.0.1"
-    port: Annotated[int, Field(ge=1, le=65_535)] = 1883
     username: Annotated[str, Field(max_length=64)] = "aggregator"
-    password_file: File | None = None
-    tls_ca: File | None = None
-    tls_certificate: File | None = None
-    tls_key: File | None = None
     folder: File | None = None
     retained_allowed: bool = False
     listeners: Annotated[tuple[BrokerListener, ...], Field(strict=False, max_length=16)] = ()
@@ -83,18 +76,6 @@ class Broker(StrictModel):
         if self.tls_ca is not None or not _is_loopback(own):
             return others
         return (Listener(host=own, port=self.port), *others)
-
-    def address(self, password: str) -> BrokerAddress:
-        """With the password that its file holds."""
-        return BrokerAddress(
-            host=self.host,
-            port=self.port,
-            username=self.username,
-            password=password,
-            tls_ca=self.tls_ca,
-            tls_certificate=self.tls_certificate,
-            tls_key=self.tls_key,
-        )
 
 
 class EmbeddedSeriesChoice(StrictModel):
@@ -171,22 +152,16 @@ def read_settings(path: Path) -> Loaded:
     """Read and check a file whole, with paths resolved against its folder."""
     source = load(path)
     settings, findings = validate(source, AggregatorSettings)
-    findings = in_order([*findings, *_check_zone(source), *_check_kinds(source), *_check_listeners(source, settings)])
+    findings = in_order([*findings, *_check_rest(source), *_check_kinds(source), *_check_listeners(source, settings)])
     if settings is None or findings:
         return Loaded(None, findings)
     return Loaded(_resolved(settings, path.parent.absolute()), findings)
 
 
-def _check_zone(source: Source) -> list[Finding]:
-    zone = source.value_at(("zone",)) if isinstance(source.data, dict) else None
-    if not isinstance(zone, str):
+def _check_rest(source: Source) -> list[Finding]:
+    if not isinstance(source.data, dict):
         return []
-    try:
-        ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        params = {"zone": zone, "nearest": nearest(zone, available_timezones())}
-        return [source.finding(("zone",), "unknown_zone", params=params)]
-    return []
+    return [*check_zone(source, ("zone",)), *check_needs(source, ("broker",), Broker.needs)]
 
 
 def _check_kinds(source: Source) -> list[Finding]:

@@ -13,6 +13,7 @@ change at any time.
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -53,6 +54,10 @@ FORMS: Final[Mapping[str, str]] = {
 }
 
 
+# Of the line with the mistake; a longer one is cut around the place.
+SHOWN_MAX: Final = 120
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One thing wrong. line and column count from 1. params: for the text; excerpt: the line as it stands."""
@@ -71,7 +76,8 @@ class Finding:
         head = f"{self.path}:{self.line}:{self.column}: {severity}[{self.code}] {self.message(texts)}"
         if not self.excerpt.strip():
             return head
-        return f"{head}\n{self.line:>5} | {mask(self.excerpt)}\n{'':>5} | {'':{self.column - 1}}^"
+        shown, indent = _window(mask(self.excerpt), self.column - 1)
+        return f"{head}\n{self.line:>5} | {shown}\n{'':>5} | {'':{indent}}^"
 
     def message(self, texts: Texts) -> str:
         """The message alone, with the nearest valid name when there is one."""
@@ -95,6 +101,16 @@ class Finding:
             "params": dict(self.params),
             "message": self.message(texts),
         }
+
+
+def _window(line: str, at: int) -> tuple[str, int]:
+    """What is shown of a line, and how many cells stand before the place in question."""
+    begin = 0 if len(line) <= SHOWN_MAX else max(0, at - SHOWN_MAX // 2)
+    end = begin + SHOWN_MAX
+    before = ("…" if begin else "") + line[begin:at]
+    # Chinese characters are two cells wide.
+    cells = sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in before)
+    return before + line[max(at, begin) : end] + ("…" if end < len(line) else ""), cells + max(0, at - len(line))
 
 
 def mask(line: str) -> str:

@@ -15,16 +15,14 @@ from device_profiles.catalogue import Catalogue, load_catalogue
 from device_profiles.findings import Finding, Severity, in_order
 from device_profiles.model import DeviceProfile
 from device_profiles.protocols import StrictModel, protocol
+from device_profiles.settings import File, Host, Name, Port, Shown
 from device_profiles.yaml_source import load, validate
 from edge_agent.outbox import OutboxLimits
 from edge_agent.settings_check import cross_check, profile_folders
-from edge_agent.transports import AnyTransport, Broker, Endpoint, File, Host, Port
+from edge_agent.transports import AnyTransport, Broker, Endpoint
 
 DAY_S: Final = 86_400
 MIB: Final = 1024 * 1024
-
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-Shown = Annotated[str, Field(max_length=64)]
 
 
 class Site(StrictModel):

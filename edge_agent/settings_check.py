@@ -1,27 +1,30 @@
 """What in `edge.yaml` refers to something else: zones, files, folders, protocols, profiles, names, addresses."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import BaseModel, ValidationError
 
 from device_profiles.catalogue import Catalogue
 from device_profiles.findings import Finding, Severity, nearest
 from device_profiles.protocols import ProtocolModel, protocol, protocol_names
+from device_profiles.settings import check_needs, check_zone, useless_keys
 from device_profiles.yaml_source import Loc, Source, from_pydantic
-from edge_agent.transports import FILE_KEYS, transports
+from edge_agent.transports import FILE_KEYS, Broker, Transport, transports
 
 
 def cross_check(source: Source, catalogue: Catalogue) -> Iterator[Finding]:
     """Whatever the model cannot see, in the raw data of a settings file, also of one with other errors in it."""
-    yield from _check_zone(source, ("site", "zone"))
+    yield from check_zone(source, ("site", "zone"))
     yield from _check_files(source)
     yield from _check_folders(source)
     channels = list(_channels(source))
     for loc in channels:
         yield from _check_channel(source, loc, catalogue)
+    for end in (("uplink",), *((*channel, "transport") for channel in channels)):
+        yield from check_needs(source, end, _needs(source, end))
+    yield from _check_taken(source, channels)
     yield from _check_unique(source, channels)
     yield from _check_unique(source, [loc for loc, _ in _devices(source)])
 
@@ -56,17 +59,6 @@ def _devices(source: Source) -> Iterator[tuple[Loc, dict[str, object]]]:
                 yield (*channel, "devices", number), device
 
 
-def _check_zone(source: Source, loc: Loc) -> Iterator[Finding]:
-    zone = source.value_at(loc)
-    if not isinstance(zone, str):
-        return
-    try:
-        ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        params = {"zone": zone, "nearest": nearest(zone, available_timezones())}
-        yield source.finding(loc, "unknown_zone", params=params)
-
-
 # What `campus-edge enrol` writes.
 _ENROLMENT: Final[tuple[Loc, ...]] = (
     ("identity_key_file",),
@@ -82,8 +74,10 @@ def _check_files(source: Source) -> Iterator[Finding]:
 
     What enrolment writes is missed only when some of it is there: a box that has not joined yet is in order.
     """
-    brokers: list[Loc] = [("uplink",), *((*channel, "transport") for channel in _channels(source))]
-    locs = [*_ENROLMENT[:-1], *((*broker, name) for broker in brokers for name in FILE_KEYS)]
+    locs = [*_ENROLMENT[:-1]]
+    for end in (("uplink",), *((*channel, "transport") for channel in _channels(source))):
+        idle = useless_keys(source, end, _needs(source, end))
+        locs += [(*end, name) for name in FILE_KEYS if name not in idle]
     named = {loc: source.value_at(loc) for loc in locs}
     paths = {loc: source.path.parent / name for loc, name in named.items() if isinstance(name, str)}
     modes = {path: _mode(path) for path in paths.values()}
@@ -137,10 +131,54 @@ def _check_channel(source: Source, loc: Loc, catalogue: Catalogue) -> Iterator[F
     for inner, device in _devices(source):
         if inner[: len(loc)] == loc:
             yield from _check_profile(source, inner, device, str(name), catalogue)
-            yield from _check_zone(source, (*inner, "zone"))
+            yield from check_zone(source, (*inner, "zone"))
             if spoken is not None:
                 yield from _check_address(source, (*inner, "address"), spoken, addresses)
                 yield from _check_named(source, inner, device, spoken, catalogue)
+
+
+# A listener on one of these is on every address of the box.
+_EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared with, not listened on
+
+
+def _model(source: Source, loc: Loc) -> type[Transport] | None:
+    kind = source.value_at((*loc, "kind"))
+    return transports().get(kind) if isinstance(kind, str) else None
+
+
+def _needs(source: Source, loc: Loc) -> Mapping[str, str]:
+    """Which keys do nothing without another one, of the uplink or of a transport."""
+    if loc == ("uplink",):
+        return Broker.needs
+    model = _model(source, loc)
+    return {} if model is None else model.needs
+
+
+def _check_taken(source: Source, channels: list[Loc]) -> Iterator[Finding]:
+    """What two channels want of which there is one."""
+    seen: list[tuple[str, tuple[object, ...], Loc]] = []
+    for loc in [(*channel, "transport") for channel in channels]:
+        model = _model(source, loc)
+        wanted = () if model is None else tuple(_given(source, loc, model, key) for key in model.only.keys)
+        if model is None or any(value is None for value in wanted):
+            continue
+        other = next((at for what, had, at in seen if what == model.only.what and _same_place(had, wanted)), None)
+        seen.append((model.only.what, wanted, loc))
+        if other is not None:
+            key = next((key for key in reversed(model.only.keys) if source.value_at((*loc, key)) is not None), "kind")
+            line, _ = source.where(other)
+            yield source.finding((*loc, key), "taken", params={"line": line})
+
+
+def _given(source: Source, loc: Loc, model: type[Transport], key: str) -> object:
+    """What stands there, or what is meant when nothing does; None for nothing."""
+    value = source.value_at((*loc, key))
+    field = model.model_fields[key]
+    return field.default if value is None and not field.is_required() else value
+
+
+def _same_place(one: tuple[object, ...], other: tuple[object, ...]) -> bool:
+    return all(a == b or a in _EVERYWHERE or b in _EVERYWHERE for a, b in zip(one, other, strict=True))
 
 
 def _check_profile(

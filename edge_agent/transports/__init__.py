@@ -4,20 +4,19 @@ The module's name is the kind with underscores. Everything is found by looking i
 is one module here and the one in `edge_agent.channels` that its `channel` names, and changes nothing else.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Self, Union
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, NamedTuple, Self, Union
 
 from pydantic import Field
 
 from device_profiles.protocols import StrictModel
-from wire.mqtt_link import BrokerAddress
+from device_profiles.settings import File, Host, MqttEndpoint, Port
 
-Host = Annotated[str, Field(min_length=1, max_length=253)]
-Port = Annotated[int, Field(ge=1, le=65_535)]
-File = Annotated[Path, Field(strict=False)]
+__all__ = ["FILE_KEYS", "AnyTransport", "Broker", "Endpoint", "File", "Host", "Only", "Port", "Transport", "transports"]
 
 # The keys of a transport that may name a file; no transport calls them otherwise.
 FILE_KEYS: Final = ("password_file", "tls_ca", "tls_certificate", "tls_key")
@@ -32,36 +31,28 @@ class Endpoint(StrictModel):
         return self.model_copy(update=files)
 
 
+class Only(NamedTuple):
+    """What a box has only one of: a port of its own, a line, another's port. keys: of the transport that name it."""
+
+    what: str
+    keys: tuple[str, ...]
+
+
 class Transport(Endpoint):
-    """One kind of conversation. Each member has `kind`, a literal; channel: the module that holds it."""
+    """One kind of conversation. Each member has `kind`, a literal; channel: the module that holds it.
+
+    only: what no second channel may have. needs: see MqttEndpoint.
+    """
 
     channel: ClassVar[str]
+    only: ClassVar[Only]
+    needs: ClassVar[Mapping[str, str]] = {}
 
     kind: str
 
 
-class Broker(Endpoint):
+class Broker(MqttEndpoint, Endpoint):
     """How to reach an MQTT broker."""
-
-    host: Host
-    port: Port = 1883
-    username: Annotated[str, Field(max_length=128)] = ""
-    password_file: File | None = None
-    tls_ca: File | None = None
-    tls_certificate: File | None = None
-    tls_key: File | None = None
-
-    def address(self, password: str) -> BrokerAddress:
-        """With the password that its file holds."""
-        return BrokerAddress(
-            host=self.host,
-            port=self.port,
-            username=self.username,
-            password=password,
-            tls_ca=self.tls_ca,
-            tls_certificate=self.tls_certificate,
-            tls_key=self.tls_key,
-        )
 
 
 @cache

@@ -1,16 +1,19 @@
 """A port of ours to which terminals push over HTTP."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from edge_agent.transports import File, Host, Port, Transport
+from edge_agent.transports import File, Host, Only, Port, Transport
 
 
 class HttpPushTransport(Transport):
     """host: the address of the box in the devices' network. tls_*: for terminals that can do HTTPS."""
 
     channel: ClassVar[str] = "http_push"
+    only: ClassVar[Only] = Only("listener", ("host", "port"))
+    needs: ClassVar[Mapping[str, str]] = {"tls_key": "tls_certificate"}
 
     kind: Literal["http-push"]
     host: Host

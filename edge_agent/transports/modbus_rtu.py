@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from edge_agent.transports import Transport
+from edge_agent.transports import Only, Transport
 from edge_agent.transports.serial import Line
 
 
@@ -14,6 +14,7 @@ class ModbusRtuTransport(Line, Transport):
     """
 
     channel: ClassVar[str] = "modbus"
+    only: ClassVar[Only] = Only("line", ("port",))
 
     kind: Literal["modbus-rtu"]
     reply_within_ms: Annotated[int, Field(ge=20, le=10_000)] = 500

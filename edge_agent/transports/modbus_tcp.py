@@ -4,13 +4,14 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from edge_agent.transports import Host, Port, Transport
+from edge_agent.transports import Host, Only, Port, Transport
 
 
 class ModbusTcpTransport(Transport):
     """reply_within_ms: how long a unit may take to answer; gap_max: registers read in vain to save a request."""
 
     channel: ClassVar[str] = "modbus"
+    only: ClassVar[Only] = Only("endpoint", ("host", "port"))
 
     kind: Literal["modbus-tcp"]
     host: Host

@@ -1,10 +1,11 @@
 """An MQTT broker that devices speak to."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from edge_agent.transports import Broker, Transport
+from edge_agent.transports import Broker, Only, Transport
 
 
 class MqttTransport(Broker, Transport):
@@ -13,6 +14,9 @@ class MqttTransport(Broker, Transport):
     """
 
     channel: ClassVar[str] = "mqtt"
+    # Two sessions under one id would put each other out of the door for ever.
+    only: ClassVar[Only] = Only("session", ("host", "port", "client_id"))
+    needs: ClassVar[Mapping[str, str]] = Broker.needs
 
     kind: Literal["mqtt"]
     topic_prefix: Annotated[str, Field(pattern=r"^[^#+\s/][^#+\s]*$", max_length=128)] | None = None

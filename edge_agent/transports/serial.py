@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field
 
 from device_profiles.protocols import StrictModel
-from edge_agent.transports import Transport
+from edge_agent.transports import Only, Transport
 
 
 class Line(StrictModel):
@@ -21,6 +21,7 @@ class SerialTransport(Line, Transport):
     """See the module."""
 
     channel: ClassVar[str] = "serial"
+    only: ClassVar[Only] = Only("line", ("port",))
 
     kind: Literal["serial"]
 

@@ -46,6 +46,32 @@ def everything_printed(findings: list[Finding]) -> str:
     return "\n".join([*printed, *documents])
 
 
+# --- how a finding is shown ---------------------------------------------------------------------------
+
+
+def shown(text: str, line: int) -> tuple[str, int]:
+    """The line of the finding in that line as it is printed, and the cell above the caret's."""
+    (finding,) = [one for one in validate(parsed(text), House)[1] if one.line == line]
+    _, excerpt, caret = finding.render(Texts("en")).split("\n")
+    return excerpt.removeprefix(f"{line:>5} | "), caret.removeprefix("      | ").index("^")
+
+
+def test_the_caret_stands_below_the_mistake_also_behind_chinese() -> None:
+    line, cell = shown("name: a\nwindows: [东门, 南门, 3]\n", 2)
+    assert line == "windows: [东门, 南门, 3]"
+    assert cell == len("windows: [, , ") + 4 * 2
+
+
+@pytest.mark.parametrize("before", [0, 40, 400])
+def test_a_long_line_is_cut_around_the_mistake(before: int) -> None:
+    items = ["w"] * before + ["3"] + ["w"] * 400
+    line, cell = shown(f"name: a\nwindows: [{', '.join(items)}]\n", 2)
+    assert len(line) <= 122
+    assert line[cell] == "3"
+    assert line.endswith("…")
+    assert line.startswith("…") == (before > 20)
+
+
 # --- what YAML is not taken ---------------------------------------------------------------------------
 
 

@@ -65,6 +65,7 @@ def test_the_password_is_no_part_of_the_settings(tmp_path: Path) -> None:
         ("[mqtt/face]", "['mqtt/#']", ["pattern"]),
         ("password_file: keys/broker.password", "password: hunter2", ["unknown_key"]),
         ("data_dir: data", "datadir: 5", ["unknown_key"]),
+        ("folder: broker  ", "tls_certificate: keys/agg.pem  ", ["useless_key"]),
     ],
 )
 def test_a_mistake_is_told_once(tmp_path: Path, old: str, new: str, found: list[str]) -> None:

@@ -24,11 +24,12 @@ data_dir: data
 identity_key_file: keys/edge.key
 campus_key_file: keys/campus.key
 campus_public_key_file: /etc/campus/campus.pub
-uplink: {host: campus, username: gate-1, password_file: keys/broker.password, tls_ca: ca.pem, tls_key: /tls/edge.key}
+uplink: {host: campus, username: gate-1, password_file: keys/broker.password, tls_ca: ca.pem, tls_certificate: edge.pem,
+  tls_key: /tls/edge.key}
 channels:
   - name: terminals
     protocol: facesluice
-    transport: {kind: mqtt, host: 127.0.0.1, password_file: keys/terminals.password}
+    transport: {kind: mqtt, host: 127.0.0.1, username: gate-1, password_file: keys/terminals.password}
     devices:
       - {name: face-1, profile: facesluice-mqtt, address: {device_id: "1026701"}, place: south-gate}
       - {name: face-2, profile: facesluice-mqtt, address: {device_id: "1026702"}, zone: Asia/Urumqi}
@@ -78,7 +79,7 @@ def test_paths_are_relative_to_the_file_wherever_one_stands(tmp_path: Path, monk
     assert settings.uplink.password_file == folder / "keys/broker.password"
     assert settings.uplink.tls_ca == folder / "ca.pem"
     assert settings.uplink.tls_key == Path("/tls/edge.key")
-    assert settings.uplink.tls_certificate is None
+    assert settings.uplink.tls_certificate == folder / "edge.pem"
     assert settings.channels[0].transport.password_file == folder / "keys/terminals.password"
 
 
@@ -119,14 +120,14 @@ def test_a_broken_profile_of_a_site_stops_only_who_uses_it(tmp_path: Path) -> No
         ("schema: 1", "schema: 2", "not_one_of", (1, 9)),
         ("Asia/Shanghai", "Asia", "unknown_zone", (4, 14)),
         ("Asia/Shanghai", "../etc/passwd", "unknown_zone", (4, 14)),
-        ("zone: Asia/Urumqi", "zone: Asia/Urumchi", "unknown_zone", (16, 89)),
-        ("protocol: facesluice", "protocol: facesluicee", "unknown_protocol", (12, 15)),
-        ("kind: mqtt", "kind: mqqt", "not_one_of", (13, 23)),
-        ("face-2", "face-1", "duplicate_name", (16, 16)),
-        ("1026702", "1026701", "duplicate_address", (16, 59)),
-        ('"1026702"', '"10 26"', "pattern", (16, 71)),
-        ('device_id: "1026702"', 'device: "1026702"', "unknown_key", (16, 60)),
-        ("place: south-gate", "room: south-gate", "unknown_key", (15, 83)),
+        ("zone: Asia/Urumqi", "zone: Asia/Urumchi", "unknown_zone", (17, 89)),
+        ("protocol: facesluice", "protocol: facesluicee", "unknown_protocol", (13, 15)),
+        ("kind: mqtt", "kind: mqqt", "not_one_of", (14, 23)),
+        ("face-2", "face-1", "duplicate_name", (17, 16)),
+        ("1026702", "1026701", "duplicate_address", (17, 59)),
+        ('"1026702"', '"10 26"', "pattern", (17, 71)),
+        ('device_id: "1026702"', 'device: "1026702"', "unknown_key", (17, 60)),
+        ("place: south-gate", "room: south-gate", "unknown_key", (16, 83)),
         ("campus_key_file", "campus_key", "unknown_key", (7, 1)),
         ("uplink: {host: campus, ", "uplink: {", "missing_key", (9, 9)),
     ],
@@ -148,6 +149,54 @@ def test_two_channels_of_one_name_are_told(tmp_path: Path) -> None:
     assert codes(read_settings(write(tmp_path, TEXT + apart))) == []
 
 
+CHANNEL = """\
+  - {name: NAME, protocol: rdm6300, transport: TRANSPORT, devices: [{name: DEVICE, profile: rdm6300, address: {}}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "taken"),
+    [
+        ("{kind: serial, port: /dev/ttyUSB0}", "{kind: serial, port: /dev/ttyUSB0, baud_rate: 19200}", True),
+        ("{kind: serial, port: /dev/ttyUSB0}", "{kind: serial, port: /dev/ttyUSB1}", False),
+        ("{kind: serial, port: /dev/ttyUSB0}", "{kind: modbus-rtu, port: /dev/ttyUSB0}", True),
+        ("{kind: http-push, host: 10.0.0.1, port: 80}", "{kind: http-push, host: 10.0.0.2, port: 80}", False),
+        ("{kind: http-push, host: 10.0.0.1, port: 80}", "{kind: http-push, host: '::', port: 80}", True),
+        ("{kind: http-push, host: 10.0.0.1, port: 80}", "{kind: http-stream, host: 10.0.0.1}", False),
+        ("{kind: http-stream, host: 10.0.0.9}", "{kind: http-stream, host: 10.0.0.9, port: 80}", True),
+        ("{kind: modbus-tcp, host: 10.0.0.9}", "{kind: modbus-tcp, host: 10.0.0.9, port: 502}", True),
+        ("{kind: mqtt, host: b}", "{kind: mqtt, host: b}", False),
+        ("{kind: mqtt, host: b, client_id: x}", "{kind: mqtt, host: b, port: 1883, client_id: x}", True),
+        ("{kind: mqtt, host: b, client_id: x}", "{kind: mqtt, host: c, client_id: x}", False),
+    ],
+)
+def test_two_channels_cannot_have_what_there_is_one_of(tmp_path: Path, one: str, other: str, taken: bool) -> None:
+    channels = [
+        CHANNEL.replace("NAME", f"more-{number}").replace("DEVICE", f"x-{number}").replace("TRANSPORT", transport)
+        for number, transport in enumerate((one, other))
+    ]
+    loaded = read_settings(write(tmp_path, TEXT + "".join(channels)))
+    found = [finding for finding in loaded.findings if finding.code == "taken"]
+    assert [finding.params for finding in found] == ([{"line": "18"}] if taken else [])
+    assert all(finding.line == 19 for finding in found)
+
+
+@pytest.mark.parametrize(
+    ("given", "key", "needed"),
+    [
+        ("tls_certificate: edge.pem", "tls_certificate", "tls_ca"),
+        ("tls_ca: ca.pem, tls_key: edge.key", "tls_key", "tls_certificate"),
+        ("password_file: keys/broker.password", "password_file", "username"),
+    ],
+)
+def test_a_key_that_does_nothing_alone_is_told(tmp_path: Path, given: str, key: str, needed: str) -> None:
+    start = TEXT.index("uplink:")
+    end = TEXT.index("channels:")
+    loaded = read_settings(write(tmp_path, f"{TEXT[:start]}uplink: {{host: campus, {given}}}\n{TEXT[end:]}"))
+    (finding,) = errors(loaded)
+    assert (finding.code, finding.line, finding.params) == ("useless_key", 9, {"key": key, "needed": needed})
+
+
 def test_a_profile_of_another_protocol_does_not_fit_the_channel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,7 +211,7 @@ def test_a_profile_of_another_protocol_does_not_fit_the_channel(
 
 def test_a_folder_of_profiles_that_is_not_there_is_told(tmp_path: Path) -> None:
     (finding,) = errors(read_settings(write(tmp_path, TEXT + "profile_folders: [absent]\n")))
-    assert (finding.code, finding.line, finding.column) == ("folder_missing", 17, 19)
+    assert (finding.code, finding.line, finding.column) == ("folder_missing", 18, 19)
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
@@ -186,6 +235,7 @@ def enrolled(folder: Path) -> EdgeSettings:
         "keys/terminals.password": "hunter3\n",
         "keys/tls.key": "private",
         "ca.pem": "public",
+        "edge.pem": "public",
     }.items():
         path = folder / name
         path.touch(mode=0o600)
@@ -202,7 +252,7 @@ def warnings(folder: Path) -> list[tuple[str, int]]:
 
 def test_files_in_order_are_not_told(tmp_path: Path) -> None:
     enrolled(tmp_path)
-    for public in ("ca.pem", "keys/campus.pub"):
+    for public in ("ca.pem", "edge.pem", "keys/campus.pub"):
         (tmp_path / public).chmod(0o644)
     assert warnings(tmp_path) == []
 
@@ -210,7 +260,7 @@ def test_files_in_order_are_not_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "line"),
     [("keys/edge.key", 6), ("keys/campus.key", 7), ("keys/campus.pub", 8), ("keys/broker.password", 9), ("ca.pem", 9),
-     ("keys/tls.key", 9), ("keys/terminals.password", 13)],
+     ("keys/tls.key", 10), ("keys/terminals.password", 14)],
 )  # fmt: skip
 def test_a_file_that_run_would_miss_is_told_before(tmp_path: Path, name: str, line: int) -> None:
     enrolled(tmp_path)
@@ -222,7 +272,7 @@ def test_a_box_that_has_not_joined_yet_misses_only_what_enrolment_does_not_bring
     enrolled(tmp_path)
     for name in ("edge.key", "campus.key", "campus.pub", "broker.password", "terminals.password"):
         (tmp_path / "keys" / name).unlink()
-    assert warnings(tmp_path) == [("file_missing", 13)]
+    assert warnings(tmp_path) == [("file_missing", 14)]
     # One account for devices and uplink: then enrolment brings it, too.
     text = (tmp_path / "edge.yaml").read_text(encoding="utf-8")
     write(tmp_path, text.replace("terminals.password", "broker.password"))
@@ -269,15 +319,15 @@ def test_a_secret_that_others_can_read_is_worth_a_warning(tmp_path: Path) -> Non
     enrolled(tmp_path)
     for name, mode in (("campus.key", 0o644), ("tls.key", 0o604), ("terminals.password", 0o640)):
         (tmp_path / "keys" / name).chmod(mode)
-    assert warnings(tmp_path) == [("file_open", 7), ("file_open", 9), ("file_open", 13)]
+    assert warnings(tmp_path) == [("file_open", 7), ("file_open", 10), ("file_open", 14)]
 
 
 def test_a_key_is_a_secret_also_when_it_stands_with_its_certificate(tmp_path: Path) -> None:
     enrolled(tmp_path)
     text = (tmp_path / "edge.yaml").read_text(encoding="utf-8")
-    write(tmp_path, text.replace("tls_ca: ca.pem, ", "tls_certificate: keys/tls.key, "))
+    write(tmp_path, text.replace("tls_certificate: edge.pem", "tls_certificate: keys/tls.key"))
     (tmp_path / "keys" / "tls.key").chmod(0o644)
-    assert warnings(tmp_path) == [("file_open", 9)]
+    assert warnings(tmp_path) == [("file_open", 10)]
 
 
 def test_a_password_in_the_settings_is_refused_and_not_shown(tmp_path: Path) -> None:
