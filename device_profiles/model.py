@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from device_profiles.findings import Finding, in_order, nearest
@@ -266,6 +266,8 @@ class DeviceProfile(StrictModel):
     card: CardRule | None = None
     repetition: Repetition | None = None
     door: DoorRule | None = None
+    # Of the whole device, in the protocol's own terms.
+    attributes: dict[str, object] = Field(default_factory=dict)
     device_resources: Many[DeviceResource] = ()
     device_commands: Many[DeviceCommand] = ()
     event_mappings: Many[EventMapping] = ()
@@ -291,6 +293,7 @@ def cross_check(source: Source) -> list[Finding]:
     return [
         *_check_place(source),
         *_check_liveness(source),
+        *_check_attributes(source),
         *_check_mappings(source),
         *_check_references(source),
         *_check_ranges(source),
@@ -318,6 +321,20 @@ def _check_liveness(source: Source) -> Iterator[Finding]:
         yield source.finding(loc, "unknown_topic", params={"topic": topic, "nearest": nearest(topic, TOPICS)})
     elif TOPICS[topic] is not Lane.A:
         yield source.finding(loc, "no_alarm", params={"topic": topic})
+
+
+def _check_attributes(source: Source) -> Iterator[Finding]:
+    spoken = _protocol_of(source)
+    if spoken is not None:
+        yield from _spoken(source, spoken.device_attributes, ("attributes",), source.value_at(("attributes",)))
+
+
+def _spoken(source: Source, model: type[BaseModel], loc: Loc, given: object) -> Iterator[Finding]:
+    """Attributes in the protocol's own terms."""
+    try:
+        model.model_validate({} if given is None else given)
+    except ValidationError as error:
+        yield from from_pydantic(source, model, error, loc)
 
 
 def _protocol_of(source: Source) -> ProtocolModel | None:
@@ -404,7 +421,10 @@ def _check_references(source: Source) -> Iterator[Finding]:
                 yield from _check_resource(source, inner, operation.get("device_resource"), resources)
         yield from _check_command(source, loc, item, properties)
     for loc, item in _items(source, "auto_events"):
-        yield from _check_resource(source, (*loc, "source"), item.get("source"), resources)
+        read = item.get("source")
+        yield from _check_resource(source, (*loc, "source"), read, resources)
+        if isinstance(read, str) and read in properties and "R" not in properties[read].read_write:
+            yield source.finding((*loc, "source"), "not_readable", params={"name": read})
 
 
 def _check_command(
@@ -436,8 +456,4 @@ def _check_ranges(source: Source) -> Iterator[Finding]:
             if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
                 yield source.finding((*loc, "properties", "minimum"), "range_inverted")
         if spoken is not None:
-            base = (*loc, "attributes")
-            try:
-                spoken.attributes.model_validate(item.get("attributes", {}))
-            except ValidationError as error:
-                yield from from_pydantic(source, spoken.attributes, error, base)
+            yield from _spoken(source, spoken.attributes, (*loc, "attributes"), item.get("attributes"))

@@ -21,7 +21,7 @@ class StrictModel(BaseModel):
 
 
 class NoAttributes(StrictModel):
-    """For protocols whose resources need none."""
+    """For protocols whose resources, or whose devices, need none."""
 
 
 class OnlyOne(StrictModel):
@@ -87,8 +87,9 @@ class ProtocolModel:
     transports: kinds of channel that can carry it. messages: kinds of message its devices send, each with the fields
     that a mapping may use. fields: what each of these can hold; a field means the same in every message. address: the
     model of a device's own address in settings; address_key: the text by which the codec knows the device. attributes:
-    the model of a device resource's attributes. names_resources: fields of the address that list resources of the
-    device's profile. topics: of a protocol whose devices speak to a broker.
+    the model of a device resource's attributes; device_attributes: of what holds for the whole device.
+    names_resources: fields of the address that list resources of the device's profile. topics: of a protocol whose
+    devices speak to a broker.
     """
 
     name: str
@@ -98,6 +99,7 @@ class ProtocolModel:
     address: type[BaseModel]
     address_key: Callable[[BaseModel], str]
     attributes: type[BaseModel] = field(default=NoAttributes)
+    device_attributes: type[BaseModel] = field(default=NoAttributes)
     names_resources: tuple[str, ...] = ()
     topics: MqttTopics | None = None
 

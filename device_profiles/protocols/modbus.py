@@ -5,6 +5,11 @@ primary_table: holding_registers      coils | discrete_inputs | input_registers 
 starting_address: 0x0001              as it goes over the wire, so counted from 0
 raw_type: int16                       bool in coils and inputs; registers: what their bits are
 word_order: low_first                 of values of several registers; byte_order: within each register
+
+attributes of the whole device:
+registers_max: 60                     in one request, of a device that answers no more; 125 otherwise
+forbidden:                            what must not be read in vain between two values
+  - {primary_table: input_registers, first: 0x0020, last: 0x0045}
 """
 
 from typing import Annotated, Final, Literal, Self
@@ -41,6 +46,27 @@ class Address(StrictModel):
 
     unit_id: Annotated[int, Field(ge=1, le=247)]
     inverted: Annotated[tuple[str, ...], Field(strict=False, max_length=32)] = ()
+
+
+class Span(StrictModel):
+    """Registers or bits of a table, both ends included."""
+
+    primary_table: Table
+    first: Annotated[int, Field(ge=0, le=0xFFFF)]
+    last: Annotated[int, Field(ge=0, le=0xFFFF)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.last < self.first:
+            raise PydanticCustomError("finding.span_inverted", "", {"first": self.first, "last": self.last})
+        return self
+
+
+class DeviceAttributes(StrictModel):
+    """See the module."""
+
+    registers_max: Annotated[int, Field(ge=1, le=125)] = 125
+    forbidden: Annotated[tuple[Span, ...], Field(strict=False, max_length=64)] = ()
 
 
 class Attributes(StrictModel):
@@ -94,5 +120,6 @@ PROTOCOL: Final = ProtocolModel(
     address=Address,
     address_key=_key,
     attributes=Attributes,
+    device_attributes=DeviceAttributes,
     names_resources=("inverted",),
 )

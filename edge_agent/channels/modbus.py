@@ -6,8 +6,8 @@ One task owns the line. Before each request it looks whether somebody wants some
 request at most. What the answers bring waits in a mailbox while the disk is busy; with MAILBOX_MAX turns waiting nobody
 is asked, and the turns that pass are counted as overrun. A value whose unit stopped answering is told once as stale.
 
-A point that its unit refuses by itself is left out and tried again every REFUSED_AGAIN_S; its neighbours are read
-without it. A unit that is silent is left to `polling`; a line that is gone ends `run`.
+What a unit refuses is told by `modbus_jobs` from what it does not; a unit that is silent is left to `polling`; a line
+that is gone ends `run`.
 """
 
 import asyncio
@@ -17,16 +17,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from device_profiles.model import AutoEvent, DeviceProfile
+from device_profiles.model import AutoEvent
 from edge_agent.channels.base import BoundDevice, Channel, ChannelHealth, ChannelParts
 from edge_agent.channels.bugs import Bugs
+from edge_agent.channels.modbus_jobs import Job
 from edge_agent.channels.modbus_link import Dial, Link, NoAnswer, Refused, dialler
 from edge_agent.channels.polling import Rota, Unit
 from edge_agent.channels.reception import Parcel, Reception
-from edge_agent.channels.told import Rule, Told
+from edge_agent.channels.told import Told
 from edge_agent.codecs import codec
 from edge_agent.codecs.kinds.modbus import ModbusCodec, Point
-from edge_agent.codecs.poll_plan import Request, plan, split
+from edge_agent.codecs.poll_plan import Request
 from edge_agent.orders import UNREACHABLE, Order, Performed
 from edge_agent.settings import ChannelSettings
 from edge_agent.transports.modbus_rtu import ModbusRtuTransport
@@ -40,7 +41,6 @@ log = logging.getLogger(__name__)
 MAILBOX_MAX: Final = 256
 TOGETHER: Final = 64
 TICK_S: Final = 1.0
-REFUSED_AGAIN_S: Final = 600
 ORDERS_MAX: Final = 32
 OVERRUN_OVER_S: Final = 60
 
@@ -53,24 +53,24 @@ _TURNS_MISSED: Final = 3
 
 @dataclass(slots=True)
 class _Station:
-    """One unit and what is remembered of it."""
+    """One unit and what is remembered of it. meaning: the order in which what one turn brings is told, which is that of
+    the profile's mappings: a button that lets a door be opened before the door that was opened.
+    """
 
     bound: BoundDevice
     number: int
     points: dict[str, Point]
     told: Told
+    meaning: dict[str, int]
     unit: Unit = field(default_factory=Unit)
 
 
-@dataclass(slots=True)
-class _Job:
-    """What is read of one unit in one rhythm. refused: points that are left out, and until when."""
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A job of a unit, as it stands in the rota."""
 
     station: _Station
-    interval_ns: int
-    names: tuple[str, ...]
-    requests: list[Request] = field(default_factory=list)
-    refused: dict[str, int] = field(default_factory=dict)
+    job: Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +105,12 @@ class ModbusChannel:
         self._codec = codec
         self._parts = parts
         self._dial = dial
-        self._gap_max = gap_max
         self._tick_s = tick_s
         self._reception = Reception(name, devices, parts, Bugs(name, parts.counters), codec.harmless_keys)
         self._stations = {bound.address: self._station(bound) for bound in devices}
-        self._jobs = [job for station in self._stations.values() for job in _jobs(station)]
+        self._turns = [
+            _Turn(station, job) for station in self._stations.values() for job in _jobs(station, codec, gap_max)
+        ]
         self._link: Link | None = None
         self._orders: deque[_Asked] = deque()
         self._wanted = Signal()
@@ -160,74 +161,60 @@ class ModbusChannel:
     # --- the line -------------------------------------------------------------------------------------
 
     async def _serve(self, link: Link) -> None:
-        rota = Rota.starting(range(len(self._jobs)), self._now_ns())
+        rota = Rota.starting(range(len(self._turns)), self._now_ns())
         while True:
             await self._obey(link)
             while len(self._mailbox) >= MAILBOX_MAX:
                 await self._room.wait()
-            left_ns = rota.due_ns() - self._now_ns() if self._jobs else NS_PER_S
-            if left_ns > 0 or not self._jobs:
+            left_ns = rota.due_ns() - self._now_ns() if self._turns else NS_PER_S
+            if left_ns > 0:
                 await self._wanted.wait(left_ns / NS_PER_S)
                 continue
-            turn = rota.take()
-            job = self._jobs[turn.job]
-            if job.station.unit.may_be_asked(self._now_ns()):
-                await self._poll(link, job)
-            left_out = rota.put_back(turn, self._interval_ns(job), self._now_ns())
-            if not job.station.unit.silent:
+            due = rota.take()
+            turn = self._turns[due.job]
+            if turn.station.unit.may_be_asked(self._now_ns()):
+                await self._poll(link, turn.station, turn.job)
+            left_out = rota.put_back(due, self._interval_ns(turn), self._now_ns())
+            if not turn.station.unit.silent:
                 self._overrun(left_out)
 
-    async def _poll(self, link: Link, job: _Job) -> None:
+    async def _poll(self, link: Link, station: _Station, job: Job) -> None:
         """One turn: every request, in pieces where the unit refuses one; what came is posted."""
         values: list[Value] = []
         answered = False
-        waiting = deque(self._requests(job))
+        waiting = deque(job.requests(self._now_ns()))
         while waiting:
             request = waiting.popleft()
             began_ns = self._now_ns()
             self._count("polls_total")
             try:
-                words = await link.read(job.station.number, request.table, request.address, request.count)
+                words = await link.read(station.number, request.table, request.address, request.count)
             except Refused as refused:
-                answered = True
-                waiting.extendleft(reversed(self._refused(job, request, refused.code)))
+                waiting.extendleft(reversed(self._refused(station, job, request, refused.code)))
             except NoAnswer:
                 self._count("polls_unanswered_total")
                 await link.quiet()
-                self._missed(job.station, self._now_ns() - began_ns)
+                self._missed(station, self._now_ns() - began_ns)
                 break
             else:
-                answered = True
-                self._reception.answered(job.station.bound.address, self._now_ns() - began_ns)
+                self._reception.answered(station.bound.address, self._now_ns() - began_ns)
                 values += [point.decode(request.words(point, words)) for point in request.points]
-            self._answered(job.station)
+                for name in job.answered(request.points):
+                    log.info("device refuses no more", extra={"device": station.bound.info.id, "resource": name})
+            answered = True
+            self._answered(station)
             await self._obey(link)
-        self._post(job.station, values, answered=answered)
+        self._post(station, job, values, answered=answered)
 
-    def _requests(self, job: _Job) -> list[Request]:
-        now_ns = self._now_ns()
-        over = [name for name, until_ns in job.refused.items() if now_ns >= until_ns]
-        for name in over:
-            del job.refused[name]
-        if over or not job.requests:
-            points = [job.station.points[name] for name in job.names if name not in job.refused]
-            job.requests = plan(points, gap_max=self._gap_max)
-        return list(job.requests)
-
-    def _refused(self, job: _Job, request: Request, code: int) -> list[Request]:
+    def _refused(self, station: _Station, job: Job, request: Request, code: int) -> list[Request]:
         """What to ask in place of a request that was refused."""
         if code not in _NEVER:
             return []
-        parts = split(request)
-        at = job.requests.index(request)
-        job.requests[at : at + 1] = parts
-        if not parts:
-            (point,) = request.points
-            job.refused[point.resource] = self._now_ns() + REFUSED_AGAIN_S * NS_PER_S
-            log.warning(
-                "device refuses a resource",
-                extra={"device": job.station.bound.info.id, "resource": point.resource, "cause": _REASONS[code]},
-            )
+        parts, name = job.refused(request, self._now_ns())
+        if name is not None:
+            cause = _REASONS[code]
+            device = station.bound.info.id
+            log.warning("device refuses a resource", extra={"device": device, "resource": name, "cause": cause})
         return parts
 
     def _answered(self, station: _Station) -> None:
@@ -269,7 +256,8 @@ class ModbusChannel:
         station = self._stations[order.address]
         values: dict[str, Scalar] = {}
         for done, step in enumerate(order.operations):
-            if self._now_ns() >= order.deadline_ns:
+            began_ns = self._now_ns()
+            if began_ns >= order.deadline_ns:
                 return Performed("unknown", "too_late") if done else UNREACHABLE
             try:
                 if step.value is not None:
@@ -287,7 +275,6 @@ class ModbusChannel:
             except (ValueError, KeyError):
                 return Performed("unknown" if done else "rejected", "not_supported")
             except NoAnswer:
-                began_ns = self._now_ns()
                 await link.quiet()
                 self._missed(station, self._now_ns() - began_ns)
                 return Performed("unknown", "no_answer")
@@ -296,8 +283,9 @@ class ModbusChannel:
 
     # --- commit ---------------------------------------------------------------------------------------
 
-    def _post(self, station: _Station, values: Sequence[Value], *, answered: bool) -> None:
-        states, measured = station.told.news(values, self._now_ns())
+    def _post(self, station: _Station, job: Job, values: Sequence[Value], *, answered: bool) -> None:
+        states, measured = station.told.news(values, self._now_ns(), job.always)
+        states.sort(key=lambda message: station.meaning[message.kind])
         self._parts.counters["messages_total"] += answered
         parcel = self._reception.polled(station.bound.address, states, measured, alive=answered)
         if parcel.change is None and not parcel.drafts:
@@ -344,23 +332,25 @@ class ModbusChannel:
     def _limits_ns(self, station: _Station) -> dict[str, int]:
         liveness = station.bound.profile.liveness
         limit_s = self._parts.tuning(station.bound.info.id).silent_after_s or liveness.interval_s * liveness.missed
-        return {
-            name: max(limit_s * NS_PER_S, _TURNS_MISSED * self._interval_ns(job))
-            for job in self._jobs
-            if job.station is station
-            for name in job.names
-        }
+        limits: dict[str, int] = {}
+        # The slowest rhythm first: of a value that is read in several the quickest counts.
+        for turn in sorted((one for one in self._turns if one.station is station), key=self._interval_ns, reverse=True):
+            turns_ns = _TURNS_MISSED * self._interval_ns(turn)
+            limits |= dict.fromkeys(turn.job.points, max(limit_s * NS_PER_S, turns_ns))
+        return limits
 
-    def _interval_ns(self, job: _Job) -> int:
-        tuned_ms = self._parts.tuning(job.station.bound.info.id).poll_interval_ms
-        return job.interval_ns if tuned_ms is None else tuned_ms * NS_PER_MS
+    def _interval_ns(self, turn: _Turn) -> int:
+        tuned_ms = self._parts.tuning(turn.station.bound.info.id).poll_interval_ms
+        return turn.job.interval_ns if tuned_ms is None else tuned_ms * NS_PER_MS
 
     def _station(self, bound: BoundDevice) -> _Station:
         given = bound.given.get("inverted", ())
         inverted = frozenset(map(str, given if isinstance(given, list | tuple) else ()))
-        return _Station(
-            bound, int(bound.address), self._codec.points(bound.profile, inverted), Told(_rules(bound.profile))
-        )
+        meaning: dict[str, int] = {}
+        for index, mapping in enumerate(bound.profile.event_mappings):
+            meaning.setdefault(mapping.source, index)
+        told = Told({event.source: event.source in meaning for event in bound.profile.auto_events})
+        return _Station(bound, int(bound.address), self._codec.points(bound.profile, inverted), told, meaning)
 
     def _now_ns(self) -> int:
         return self._parts.clock.mono_ns()
@@ -369,19 +359,19 @@ class ModbusChannel:
         self._parts.counters[name] += 1
 
 
-def _rules(profile: DeviceProfile) -> dict[str, Rule]:
-    states = {mapping.source for mapping in profile.event_mappings}
-    return {
-        event.source: Rule(state=event.source in states, on_change=event.on_change) for event in profile.auto_events
-    }
-
-
-def _jobs(station: _Station) -> Iterator[_Job]:
+def _jobs(station: _Station, codec: ModbusCodec, gap_max: int) -> Iterator[Job]:
     rhythms: dict[int, list[AutoEvent]] = {}
     for event in station.bound.profile.auto_events:
         rhythms.setdefault(event.interval_ms, []).append(event)
+    layout = codec.layout(station.bound.profile)
     for interval_ms, events in sorted(rhythms.items()):
-        yield _Job(station, interval_ms * NS_PER_MS, tuple(event.source for event in events))
+        yield Job(
+            interval_ns=interval_ms * NS_PER_MS,
+            points={event.source: station.points[event.source] for event in events},
+            always=frozenset(event.source for event in events if not event.on_change),
+            gap_max=gap_max,
+            layout=layout,
+        )
 
 
 def _end(asked: _Asked, performed: Performed) -> None:

@@ -1,8 +1,8 @@
 """When which unit is asked. Pure: time is an argument.
 
 Every job has its own rhythm, counted from the moment it was due and not from the one it was done, so that it does not
-drift. The job that has been due for longest is next. A job whose next turn has come before it was served leaves turns
-out (`overrun`): polls never pile up.
+drift. The job that has been due for longest is next. A turn that is not served before the one after it is due is left
+out and counted (`overrun`): polls never pile up, and never overlap, as one task serves all of them in turn.
 
 A unit that does not answer costs its line a whole time-out each time, in which its neighbours wait. After SILENT_AFTER
 misses it is left alone, for a pause that doubles, and is never shorter than COST_SHARE times what asking it in vain has
@@ -81,8 +81,8 @@ class Rota:
         return heapq.heappop(self._turns)
 
     def put_back(self, turn: Turn, interval_ns: int, now_ns: int) -> int:
-        """It was served; gives the number of its turns that are left out because they are over already."""
+        """It was served; gives the number of its turns that are left out, because the one after them is due, too."""
         due_ns = turn.due_ns + interval_ns
-        left_out = max(0, (now_ns - due_ns) // interval_ns + 1) if due_ns < now_ns else 0
+        left_out = max(0, now_ns - due_ns) // interval_ns
         heapq.heappush(self._turns, Turn(due_ns + left_out * interval_ns, turn.job))
         return left_out

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from device_profiles.model import DeviceProfile, DeviceResource, ResourceProperties
-from device_profiles.protocols.modbus import BIT_TABLES, WRITABLE_TABLES, Attributes
-from edge_agent.codecs.kinds.modbus import ModbusCodec, Point, Write
+from device_profiles.protocols.modbus import BIT_TABLES, WRITABLE_TABLES, Attributes, DeviceAttributes
+from edge_agent.codecs.kinds.modbus import Layout, ModbusCodec, Point, Span, Write
 from wire.records import Scalar, Value
 
 ON: Final = 0xFF00
@@ -39,6 +39,12 @@ def points(profile: DeviceProfile, inverted: frozenset[str]) -> dict[str, Point]
         for resource in profile.device_resources
         if "R" in resource.properties.read_write
     }
+
+
+def layout(profile: DeviceProfile) -> Layout:
+    """How the device may be asked."""
+    given = DeviceAttributes.model_validate(profile.attributes)
+    return Layout(given.registers_max, tuple(Span(one.primary_table, one.first, one.last) for one in given.forbidden))
 
 
 def _point(resource: DeviceResource, inverted: frozenset[str]) -> Point:
@@ -126,14 +132,17 @@ def _words(attributes: Attributes, properties: ResourceProperties, value: Scalar
         return (ON if value != attributes.inverted else 0,)
     if isinstance(value, bool | str):
         raise ValueError("a register takes a number")  # noqa: TRY004  of a profile, not of a programmer
-    raw = (value - properties.offset) / properties.scale
+    if attributes.raw == "string" or not properties.scale:
+        raise ValueError("no number can be made of it")
+    exact = properties.scale == 1 and properties.offset == 0
+    raw = value if exact else (value - properties.offset) / properties.scale
     if attributes.timed:
         if not 1 <= round(raw) <= 0x7FFF:
             raise ValueError("longer than the unit can hold a coil")
         return (round(raw),)
     try:
         data = struct.pack(_FORMATS[attributes.raw], raw if attributes.raw.startswith("float") else round(raw))
-    except struct.error:
+    except (struct.error, OverflowError):
         raise ValueError(f"{value} does not fit {attributes.raw}") from None
     order = _order(attributes)
     words = tuple(int.from_bytes(data[index : index + 2], order) for index in range(0, len(data), 2))
@@ -146,5 +155,6 @@ SPEC: Final = ModbusCodec(
     signs={},
     harmless_keys=frozenset(),
     points=points,
+    layout=layout,
     write=write,
 )

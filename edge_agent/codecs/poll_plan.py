@@ -1,8 +1,8 @@
 """Which requests bring a set of points, and what to do when a unit refuses one. Pure.
 
 A request costs a turn-around, a register two bytes: points of one table that lie close together are read together, with
-what lies between them read in vain (gap_max). Points of different types may share a request. Within a run of points the
-greedy cut is the best one: each request reaches as far as the limit of the protocol lets it.
+what lies between them read in vain (gap_max), unless the device forbids that. Points of different types may share a
+request. Within a run of points the greedy cut is the best one: each request reaches as far as the limit lets it.
 
 A unit that knows no register in the middle of a range refuses the whole range. The request is then cut where the widest
 gap is, as that is what nobody asked for, or in the middle; cut again and again, a point that is refused by itself is
@@ -13,12 +13,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from edge_agent.codecs.kinds.modbus import Point, Table
+from edge_agent.codecs.kinds.modbus import Layout, Point, Table
 
-REGISTERS_MAX: Final = 125
 BITS_MAX: Final = 2000
 # A bit costs a sixteenth of what a register costs.
 BITS_PER_REGISTER: Final = 16
+
+ANY: Final = Layout()
 
 _BITS: Final = frozenset({"coils", "discrete_inputs"})
 
@@ -38,12 +39,12 @@ class Request:
         return words[start : start + point.count]
 
 
-def plan(points: Iterable[Point], *, gap_max: int, registers_max: int = REGISTERS_MAX) -> list[Request]:
+def plan(points: Iterable[Point], *, gap_max: int, layout: Layout = ANY) -> list[Request]:
     """As few requests as bring all points. gap_max: registers that may be read in vain between two points."""
     requests: list[Request] = []
     run: list[Point] = []
     for point in sorted(points, key=lambda one: (one.table, one.address, one.count)):
-        if run and not _joins(run, point, gap_max, registers_max):
+        if run and not _joins(run, point, gap_max, layout):
             requests.append(_request(run))
             run = []
         run.append(point)
@@ -52,15 +53,20 @@ def plan(points: Iterable[Point], *, gap_max: int, registers_max: int = REGISTER
     return requests
 
 
-def _joins(run: Sequence[Point], point: Point, gap_max: int, registers_max: int) -> bool:
+def _joins(run: Sequence[Point], point: Point, gap_max: int, layout: Layout) -> bool:
     first = run[0]
     if point.table != first.table or point.alone or run[-1].alone:
         return False
     bits = point.table in _BITS
     end = max(one.end for one in run)
     gap = gap_max * BITS_PER_REGISTER if bits else gap_max
-    limit = BITS_MAX if bits else registers_max
-    return point.address - end <= gap and max(end, point.end) - first.address <= limit
+    limit = BITS_MAX if bits else layout.registers_max
+    if point.address - end > gap or max(end, point.end) - first.address > limit:
+        return False
+    return not any(
+        span.table == point.table and max(span.first, end) <= min(span.last, point.address - 1)
+        for span in layout.forbidden
+    )
 
 
 def _request(points: Sequence[Point]) -> Request:

@@ -163,8 +163,11 @@ class Intake:
         self.events: list[Event] = []
         self.readings: list[Reading] = []
         self.full = False
+        self.stuck: asyncio.Event | None = None
 
     async def accept(self, drafts: Sequence[Draft], received: Stamp | None = None) -> list[Appended]:
+        if self.stuck is not None:
+            await self.stuck.wait()
         fates = []
         for draft in drafts:
             record = draft.record
@@ -191,6 +194,8 @@ class FakeLink:
         self.asked: list[tuple[int, str, int, int]] = []
         self.written: list[tuple[int, Write]] = []
         self.pauses = 0
+        self.at_once = 0
+        self._now_at_once = 0
         self.gone = False
         self.closed = False
 
@@ -213,7 +218,10 @@ class FakeLink:
     async def _turn(self, unit: int) -> None:
         if self.gone:
             raise ConnectionError("pulled")
+        self._now_at_once += 1
+        self.at_once = max(self.at_once, self._now_at_once)
         await asyncio.sleep(TIME_OUT_S if unit in self.dead else self.turn_s)
+        self._now_at_once -= 1
         if unit in self.dead:
             raise NoAnswer
 

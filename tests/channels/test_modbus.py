@@ -1,14 +1,18 @@
 """The Modbus channel on virtual time, against units that the test holds in its hands."""
 
 import asyncio
+import logging
 
 import pytest
 
+from device_profiles.model import AutoEvent
+from edge_agent.channels.modbus import MAILBOX_MAX, TOGETHER
+from edge_agent.channels.modbus_link import ModbusLink
 from edge_agent.codecs.kinds.modbus import Write
 from edge_agent.orders import Performed
 from simulators.modbus_wire import Unit
 from tests.campus.virtual_loop import until, virtual
-from tests.channels.modbus_rig import Registers, Rig, board, now_s
+from tests.channels.modbus_rig import PROFILES, Kind, Peer, Registers, Rig, board, make_link, now_s
 from wire.documents import DeviceTuning
 
 
@@ -82,19 +86,38 @@ async def test_a_state_that_could_not_be_kept_is_told_again() -> None:
     assert [(event.values["state"], event.initialized) for event in contact] == [("Closed", True), ("Open", False)]
 
 
+@pytest.mark.parametrize(("kind", "count", "turn_s"), [("rtu", 32, 0.02), ("tcp", 10, 0.05)])
 @virtual
-async def test_one_dead_unit_of_thirty_two_costs_its_neighbours_less_than_a_twentieth() -> None:
-    units = {number: Registers() for number in range(1, 33)}
-    rig = Rig({number: ("xy-md02", unit) for number, unit in units.items()})
+async def test_one_dead_unit_costs_its_neighbours_less_than_a_twentieth(kind: Kind, count: int, turn_s: float) -> None:
+    """Of thirty-two on a line, of ten behind one endpoint; pymodbus in between, bytes on the wire."""
+    units = {number: Registers() for number in range(1, count + 1)}
+    for number, unit in units.items():
+        unit.values = {1: 10 * number}
+    peer = Peer(kind, dict(units))
+    peer.spoil = lambda frame: [(turn_s, frame)]
+
+    async def dial() -> ModbusLink:
+        return await peer.connect(make_link(kind, reply_within_s=0.5))
+
+    rig = Rig({number: ("xy-md02", unit) for number, unit in units.items()}, dial=dial)
     rig.tuned = DeviceTuning(poll_interval_ms=1000)
-    rig.link.dead = {7}
     rig.start()
-    span_s = 600
+    await asyncio.sleep(10)
+    peer.line.dead.add(7)
+    before = {number: unit.reads for number, unit in units.items()}
+    span_s = 200
     await asyncio.sleep(span_s)
-    missed = {number: 1 - unit.reads / span_s for number, unit in units.items() if number != 7}
-    assert max(missed.values()) < 0.05, max(missed.values())
-    asked_in_vain = [one for one in rig.link.asked if one[0] == 7]
-    assert 3 <= len(asked_in_vain) < 40
+    missed = {number: 1 - (unit.reads - before[number]) / span_s for number, unit in units.items() if number != 7}
+    assert max(missed.values()) < 0.05, missed
+    # Nobody was told what another one said.
+    assert all(set(rig.values("temperature", device=f"gate-1/u{number}")) == {number} for number in units)
+    # Asked now and then, less and less, and back as soon as it answers.
+    asked_in_vain = peer.line.asked[7] - before[7]
+    assert 3 <= asked_in_vain < 20
+    assert rig.intake.topics("Device/State/Operating") == ["UP"] * count + ["DOWN"]
+    peer.line.dead.clear()
+    await asyncio.sleep(62)
+    assert rig.intake.topics("Device/State/Operating")[-1] == "UP"
 
 
 @virtual
@@ -130,7 +153,10 @@ async def test_an_old_value_is_told_once_as_stale_and_never_as_good() -> None:
 
 
 @virtual
-async def test_a_refused_register_is_found_and_its_neighbours_are_read() -> None:
+async def test_a_refused_register_is_found_its_neighbours_are_read_and_it_is_two_log_lines(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, logger="edge_agent.channels.modbus")
     # voltage 0-1, current 6-7, active_power 12-13, power_factor 30-31: none at 0x0C.
     unit = Registers(missing=frozenset({0x0C}))
     unit.values = {0x46: 0x4248, 0x47: 0}
@@ -144,9 +170,89 @@ async def test_a_refused_register_is_found_and_its_neighbours_are_read() -> None
     first = len([one for one in rig.link.asked if one[2] <= 0x46])
     await asyncio.sleep(10)
     assert len([one for one in rig.link.asked if one[2] <= 0x46]) - first <= 4
+    # Tried again, and refused again, without another word.
+    await asyncio.sleep(1300)
     unit.missing = frozenset()
     await asyncio.sleep(620)
     assert rig.values("active_power")
+    lines = [record for record in caplog.records if "refuse" in record.message]
+    assert [line.message for line in lines] == ["device refuses a resource", "device refuses no more"]
+    assert {line.resource for line in lines} == {"active_power"}  # type: ignore[attr-defined]  # extra
+
+
+@virtual
+async def test_what_a_device_must_not_be_asked_in_vain_is_never_asked() -> None:
+    plain = PROFILES["sdm-meter"]
+    forbidden = {"primary_table": "input_registers", "first": 0x08, "last": 0x0B}
+    careful = plain.model_copy(update={"attributes": {"forbidden": [forbidden], "registers_max": 10}})
+    for profile, reads_it in ((plain, True), (careful, False)):
+        rig = Rig({1: (profile, Registers())})
+        rig.start()
+        await asyncio.sleep(1)
+        asked = {spot for _, _, first, count in rig.link.asked for spot in range(first, first + count)}
+        assert bool(asked & set(range(0x08, 0x0C))) == reads_it
+        assert {0x06, 0x07, 0x0C, 0x0D} <= asked
+    assert max(count for _, _, _, count in rig.link.asked) <= 10
+
+
+@virtual
+async def test_a_value_is_told_when_it_changes_and_besides_every_minute() -> None:
+    plain = PROFILES["xy-md02"]
+    quick = AutoEvent(source="temperature", interval_ms=1000, on_change=True)
+    profile = plain.model_copy(update={"auto_events": (quick, AutoEvent(source="temperature", interval_ms=60_000))})
+    unit = Registers()
+    unit.values = {1: 200}
+    rig = Rig({1: (profile, unit)})
+    rig.start()
+    await asyncio.sleep(30.5)
+    unit.values = {1: 210}
+    await asyncio.sleep(0.6)
+    # At the start by both rhythms, then the change.
+    assert rig.values("temperature") == [20.0, 20.0, 21.0]
+    await asyncio.sleep(100)
+    assert rig.values("temperature") == [20.0, 20.0, 21.0, 21.0, 21.0]
+
+
+@virtual
+async def test_a_button_that_comes_with_the_door_is_told_before_it() -> None:
+    door = board()
+    rig = Rig({1: ("waveshare-relay-di", door)})
+    rig.start()
+    await asyncio.sleep(1)
+    door.open = door.pressed = True
+    await asyncio.sleep(1)
+    assert [event.topic for event in rig.intake.events][-2:] == ["Door/RequestToExit", "Door/State/DoorPhysicalState"]
+
+
+@virtual
+async def test_polls_of_a_unit_never_overlap_and_wait_while_the_disk_does() -> None:
+    unit = Registers()
+    rig = Rig({1: ("xy-md02", unit)})
+    rig.tuned = DeviceTuning(poll_interval_ms=100)
+    rig.intake.stuck = asyncio.Event()
+    rig.start()
+    await asyncio.sleep(600)
+    # What waits is bounded; what was not asked meanwhile is counted.
+    assert unit.reads <= MAILBOX_MAX + 2 * TOGETHER
+    assert rig.channel.health().waiting <= MAILBOX_MAX + TOGETHER
+    assert rig.link.at_once == 1
+    rig.intake.stuck.set()
+    await asyncio.sleep(1)
+    assert rig.counters["polls_overrun_total"] + unit.reads == pytest.approx(6010, abs=3)
+
+
+@virtual
+async def test_an_overrun_is_said_once_and_its_end_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="edge_agent.channels.modbus")
+    units = {number: Registers() for number in range(1, 11)}
+    rig = Rig({number: ("xy-md02", unit) for number, unit in units.items()})
+    rig.tuned = DeviceTuning(poll_interval_ms=100)
+    rig.start()
+    await asyncio.sleep(30)
+    rig.tuned = DeviceTuning(poll_interval_ms=1000)
+    await asyncio.sleep(120)
+    said = [record.message for record in caplog.records if "line" in record.message]
+    assert said == ["line too slow for its intervals; turns are left out", "line keeps up again"]
 
 
 @virtual

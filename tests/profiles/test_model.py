@@ -180,3 +180,60 @@ def test_an_odd_value_anywhere_gives_findings_and_never_an_exception(
     for finding in findings:
         for language in LANGUAGES:
             assert finding.message(Texts(language))
+
+
+MODBUS = """\
+name: acme
+description: A meter
+products: [{manufacturer: Acme, model: M-1}]
+device_class: energy
+systems: []
+protocol: modbus
+contract: unheard
+source: "Acme M-1 manual"
+witness: {kind: vendor_document, by: the document alone}
+liveness: {interval_s: 30}
+attributes:
+  registers_max: 60
+  forbidden: [{primary_table: input_registers, first: 0x20, last: 0x45}]
+device_resources:
+  - name: voltage
+    attributes: {primary_table: input_registers, starting_address: 0}
+    properties: {value_type: Uint16, read_write: R, units: V}
+  - name: reset
+    attributes: {primary_table: coils, starting_address: 1}
+    properties: {value_type: Bool, read_write: W}
+auto_events:
+  - {source: voltage, interval_ms: 1000, on_change: true}
+  - {source: voltage, interval_ms: 60000}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "at"),
+    [
+        ("last: 0x45", "last: 0x1F", "span_inverted", "{primary_table: input_registers, first: 0x20"),
+        ("registers_max: 60", "registers_max: 126", "too_large", "126"),
+        ("forbidden:", "forbiden:", "unknown_key", "forbiden"),
+        ("source: voltage, interval_ms: 60000", "source: reset, interval_ms: 60000", "not_readable", "reset, interval"),
+        ("primary_table: coils, starting", "primary_table: coil, starting", "not_one_of", "coil, starting"),
+    ],
+)
+def test_what_can_be_wrong_with_a_device_that_is_asked(old: str, new: str, code: str, at: str, tmp_path: Path) -> None:
+    path = tmp_path / "energy" / "acme.yaml"
+    path.parent.mkdir()
+    path.write_text(MODBUS)
+    assert read_profile(path)[1] == []
+    assert MODBUS.count(old) == 1
+    path.write_text(MODBUS.replace(old, new))
+    (finding,) = read_profile(path)[1]
+    assert (finding.code, (finding.line, finding.column)) == (code, place(path, at))
+    assert all(finding.render(Texts(language)) for language in LANGUAGES)
+
+
+def test_a_protocol_without_them_takes_no_attributes_of_a_device(tmp_path: Path) -> None:
+    path = write_whole(
+        tmp_path, {"liveness: {interval_s: 40}": "liveness: {interval_s: 40}\nattributes: {forbidden: []}"}
+    )
+    (finding,) = read_profile(path)[1]
+    assert (finding.code, (finding.line, finding.column)) == ("unknown_key", place(path, "forbidden"))

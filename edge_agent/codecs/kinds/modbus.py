@@ -39,14 +39,31 @@ class Write(NamedTuple):
     words: tuple[int, ...]
 
 
+class Span(NamedTuple):
+    """Registers or bits of a table, both ends included."""
+
+    table: Table
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What holds for every request to a device. registers_max: in one request; forbidden: not to be read in vain."""
+
+    registers_max: int = 125
+    forbidden: tuple[Span, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModbusCodec(Codec):
     """points: profile, resources that are wired the other way round -> every point that can be read, by name.
-    write: attributes of a resource as the profile has them, its properties by profile and name, and a value -> a
-    request. Raises ValueError when the value has no such form.
+    layout: profile -> how its device may be asked. write: profile, name of a resource, value -> a request. Raises
+    ValueError when the value has no such form.
     """
 
     wire: ClassVar[str] = "modbus"
 
     points: Callable[[DeviceProfile, frozenset[str]], dict[str, Point]]
+    layout: Callable[[DeviceProfile], Layout]
     write: Callable[[DeviceProfile, str, Scalar], Write]
