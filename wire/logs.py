@@ -2,11 +2,18 @@
 
 A record's `extra` fields follow the message. Under journald (JOURNAL_STREAM is set) each line starts with its sd-daemon
 priority and carries no time, because journald adds both; elsewhere it starts with UTC and level.
+
+A traceback has types and places of our code. The text of an exception may hold what the code was working on, a person's
+number perhaps (`KeyError: '20260001'`), so it stands there only for types whose text is Python's or the system's own.
 """
 
 import logging
 import os
+import sqlite3
 import sys
+import traceback
+from collections.abc import Iterator
+from types import TracebackType
 from typing import Final, TextIO
 
 from wire.clock import utc_text
@@ -15,6 +22,18 @@ LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _PRIORITY: Final = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+
+_TEXT_IS_HARMLESS: Final = (
+    ArithmeticError,
+    AttributeError,
+    ImportError,
+    MemoryError,
+    NameError,
+    OSError,
+    RecursionError,
+    TypeError,
+    sqlite3.Error,
+)
 
 
 def _quoted(value: object) -> str:
@@ -31,6 +50,20 @@ def _escaped(character: str) -> str:
     return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
+def _traceback(error: BaseException, seen: set[int]) -> Iterator[str]:
+    seen.add(id(error))
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None and id(before) not in seen:
+        yield from _traceback(before, seen)
+        yield "and then:"
+    yield from "".join(traceback.format_tb(error.__traceback__)).splitlines()
+    name = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+    yield f"{name}: {error}" if isinstance(error, _TEXT_IS_HARMLESS) else name
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from (f"  | {line}" for line in _traceback(inner, seen))
+
+
 class LogfmtFormatter(logging.Formatter):
     """One line per record, tracebacks in lines of their own with the same prefix."""
 
@@ -42,8 +75,8 @@ class LogfmtFormatter(logging.Formatter):
         """See logging.Formatter."""
         fields = "".join(f" {name}={_quoted(value)}" for name, value in vars(record).items() if name not in _STANDARD)
         line = f"{record.name}: {record.getMessage()}{fields}"
-        if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[1] is not None:
+            line += "\n" + "\n".join(_traceback(record.exc_info[1], set()))
         if self._journald:
             prefix = f"<{_PRIORITY.get(record.levelno, 6)}>"
         else:
@@ -58,3 +91,12 @@ def configure_logging(level: str = "INFO", stream: TextIO = sys.stderr) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # Our own lines tell when a server starts and ends.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    sys.excepthook = _ended
+
+
+def _ended(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What nobody caught ends the process; it is told like everything else."""
+    if not isinstance(error, Exception):
+        sys.__excepthook__(kind, error, trace)
+        return
+    logging.getLogger(__name__).critical("ended by a bug of ours", exc_info=(kind, error, trace))

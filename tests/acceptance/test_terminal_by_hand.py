@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.site import HOST, Site, eventually, running_site
+from tests.acceptance.site import HOST, Site, eventually, run, running_site
 from tests.support.mosquitto import find_program
 
 pytestmark = [pytest.mark.peer, pytest.mark.processes]
@@ -117,18 +117,58 @@ def test_a_terminal_played_by_hand(site: Site, tmp_path: Path) -> None:
         assert eventually(lambda: site.counter("repeats_total")) == 1
 
 
-def test_what_a_terminal_says_of_people_never_reaches_a_disk_or_a_log(site: Site, tmp_path: Path) -> None:
+# What is said below of people who do not exist, in clear. Nothing of it may be found anywhere.
+PEOPLE = ("CANARY", "李雷", "20260001", "3009876543", "430102199901019876", "13800138000", "/9j/4AAQSkZJRg")
+PICTURE = "data:image/jpeg;base64,/9j/4AAQSkZJRg" + "A" * 50_000
+PERSON = {"customId": "20260001", "personName": "李雷", "idCard": "430102199901019876", "telnum": "13800138000"}
+
+
+def push(operator: str, device: str = DEVICE, **info: Any) -> str:
+    return json.dumps({"operator": operator, "info": {"facesluiceId": device, **info}}, ensure_ascii=False)
+
+
+def leaks(where: str, data: bytes) -> list[str]:
+    return [f"{where}: {what}" for what in PEOPLE if what.encode() in data]
+
+
+def test_what_a_terminal_says_of_people_is_found_nowhere(site: Site, tmp_path: Path) -> None:
+    """One picture, one name, one card, one number of a person, through everything that keeps or shows anything."""
     terminal = Terminal(site, site.terminal_password(), tmp_path / "heard")
     with terminal.listening():
-        terminal.says("Rec", record(1))
-        terminal.says("Rec", '{"operator": "RecPush", "info": {"facesluiceId": "1026701", "personName": "CANARY-NAME')
-        eventually(lambda: terminal.acked() == [1])
-        eventually(lambda: len(site.events(GRANTED)) == 1)
-        eventually(lambda: site.counter("discarded_total"))
-    site.stop()
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    holding = [path for path in files if b"CANARY" in path.read_bytes() or b"20260001" in path.read_bytes()]
-    assert holding == []
+        terminal.says("Rec", record(1, **PERSON, pic=PICTURE))
+        terminal.says("Rec", record(2, **PERSON, RFIDCard="3009876543"))
+        # The same number with another person: a conflict, which the box keeps for whoever looks for a fault.
+        terminal.says("Rec", record(2, **{**PERSON, "customId": "CANARY-2"}, RFIDCard="3009876543"))
+        terminal.says("Snap", push("StrSnapPush", SnapID="3", time="2026-09-01 07:55:10", **PERSON, pic=PICTURE))
+        terminal.says("Card", push("CardPush", SnapOrRecordID="4", ICCardNum="3009876543", **PERSON))
+        terminal.says("QRCode", push("QRCodePush", SnapOrRecordID="5", QRCodeInfo="CANARY-CODE", **PERSON))
+        terminal.says("IDCard", push("IDCardPush", SnapOrRecordID="6", **PERSON))
+        # What makes no sense goes to the quarantine: cut off, of a stranger, of no record's form, without meaning.
+        terminal.says("Rec", record(7, **PERSON)[:150])
+        terminal.says("Rec", push("RecPush", device="other9", RecordID="8", **PERSON))
+        terminal.says("basic", push("Online", device="20260777", **PERSON))
+        terminal.says("Rec", push("RecPush", RecordID="李雷", **PERSON))
+        terminal.says("Rec", push("SomethingElse", note="CANARY", **PERSON, pic=PICTURE))
+        eventually(lambda: {1, 2, 3, 4, 5, 6} <= set(terminal.acked()))
+        eventually(lambda: site.counter("discarded_total") + site.counter("unmapped_total") >= 3)
+        eventually(lambda: site.counter("conflicts_total"))
+        eventually(lambda: site.counter("unknown_device_total"))
+        eventually(lambda: len(site.events("AccessControl")) >= 5)
+        eventually(lambda: site.events("Delivery/Conflict"))
+        (card,) = [event["credential"] for event in site.events(GRANTED) if event["credential"]["kind"] == "Card"][:1]
+    assert (card["tail"], len(card["ref"])) == ("6543", 32)
+    paths = ["/events?limit=1000", "/health", "/devices", "/edges", "/edges/gate-1", "/audit", "/commands"]
+    found = [leak for path in paths for leak in leaks(path, json.dumps(site.get(path), ensure_ascii=False).encode())]
+    shown = run("edge_agent.cli", "outbox", "-c", str(site.edge_file), "--json")
+    found += leaks("campus-edge outbox", shown.stdout.encode() + shown.stderr.encode())
+    assert len(json.loads(shown.stdout)["quarantined"]) >= 4
+    # Killed, so that logs of databases are still there; what the test itself heard is no file of the campus.
+    for process in (site.edge, site.aggregator, site.broker):
+        process.kill()
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "heard"]
+    assert {"ledger.sqlite", "outbox.sqlite", "health.json", "edge.log", "broker.log"} <= {path.name for path in files}
+    found += [leak for path in files for leak in leaks(str(path.relative_to(tmp_path)), path.read_bytes())]
+    assert found == []
 
 
 def test_a_record_while_the_campus_is_away_is_acknowledged_at_once_and_delivered_later(

@@ -1,5 +1,9 @@
 import io
 import logging
+import subprocess
+import sys
+
+import pytest
 
 from wire.logs import LogfmtFormatter
 
@@ -41,3 +45,57 @@ def test_every_line_of_a_traceback_carries_the_priority() -> None:
     lines = stream.getvalue().splitlines()
     assert len(lines) > 2
     assert all(line.startswith("<3>") for line in lines)
+
+
+def told(error: BaseException) -> str:
+    record = logging.LogRecord("edge.x", logging.ERROR, "f.py", 1, "failed", (), (type(error), error, None))
+    return LogfmtFormatter(journald=True).format(record)
+
+
+# By another name, because source lines are shown.
+PERSON = "CANARY"
+
+
+def raised_while_handling() -> Exception:
+    try:
+        try:
+            raise KeyError(PERSON)
+        except KeyError:
+            raise ValueError(PERSON) from UnicodeDecodeError("utf-8", PERSON.encode(), 0, 1, PERSON)
+    except ValueError as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    ("error", "types"),
+    [
+        (raised_while_handling(), ["UnicodeDecodeError", "ValueError"]),
+        (ExceptionGroup("CANARY", [LookupError("CANARY"), ExceptionGroup("x", [AssertionError("CANARY")])]),
+         ["ExceptionGroup", "LookupError", "ExceptionGroup", "AssertionError"]),
+    ],
+)  # fmt: skip
+def test_a_traceback_names_types_and_never_what_the_code_was_working_on(error: Exception, types: list[str]) -> None:
+    text = told(error)
+    assert "CANARY" not in text
+    found = [line.removeprefix("<3>").strip(" |") for line in text.splitlines()[1:]]
+    assert [name for name in found if name in types] == types
+
+
+def test_what_the_system_says_of_itself_stays() -> None:
+    assert told(OSError(28, "No space left on device")).endswith("OSError: [Errno 28] No space left on device")
+
+
+def test_an_exception_that_refers_to_itself_ends() -> None:
+    error = ValueError()
+    error.__context__ = KeyError()
+    error.__context__.__context__ = error
+    assert told(error).count("ValueError") == 1
+
+
+def test_what_nobody_caught_is_a_log_line_without_its_text() -> None:
+    script = "from wire.logs import configure_logging; configure_logging(); {}['CANARY']"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 1
+    assert "ended by a bug of ours" in ended.stderr
+    assert "KeyError" in ended.stderr
+    assert "CANARY" not in ended.stderr.replace(script, "")
