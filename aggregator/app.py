@@ -105,7 +105,11 @@ async def open_parts(settings: AggregatorSettings) -> AsyncIterator[Parts]:
         office_db = await open_database(await Database.open(settings.data_dir / OFFICE_FILE, "aggregator.accounts"))
         views_db = await open_database(
             await Database.open(
-                settings.data_dir / VIEWS_FILE, "aggregator.readers", "aggregator.commands", "aggregator.alarms"
+                settings.data_dir / VIEWS_FILE,
+                "aggregator.readers",
+                "aggregator.commands",
+                "aggregator.alarms",
+                durable=False,
             )
         )
         desk_db = await open_database(await Database.open(settings.data_dir / DESK_FILE, "aggregator.commands"))

@@ -2,14 +2,18 @@
 
 Promise. What `Database.write` returned from survives a power cut. Therefore WAL with `synchronous=FULL` (NORMAL lost
 committed rows in 26 of 30 simulated cuts), and the settings are read back at open: SQLite ignores a pragma it does
-not understand without a word, and a file system without shared memory silently refuses WAL.
+not understand without a word, and a file system without shared memory silently refuses WAL. A file that can be made
+again from another one (`durable=False`) gives the promise up for two thirds of the cost: after a power cut it may stand
+where it stood a moment before, whole.
 
 Writing. All writes of one file go through one thread, one hop per transaction: `await db.write(function)` runs
 `function(connection)` between BEGIN IMMEDIATE and COMMIT, and rolls back when it raises. The executor is an argument,
 so that a simulation can run the same code without a thread.
 
-Reading. `async with db.read() as connection` lends a read-only connection for one use. It is always closed: an
-aiosqlite connection that an exception leaves open keeps the process from ending.
+Reading. `async with db.read() as connection` lends a read-only connection for one use. To open one costs ten times what
+a small query does, so a few are kept. One that somebody leaves with an exception is closed, and all are when the file
+is: an aiosqlite connection that stays open keeps the process from ending. Close every cursor, or fetch all of it: one
+that is not at its end holds on to what was committed when it began.
 
 Migrations. Each room that owns tables has a folder `migrations` in its package with `0001_name.sql`, `0002_….sql`
 and so on. At open the missing ones are applied, each in its own transaction together with its row in
@@ -40,10 +44,12 @@ logging.getLogger("aiosqlite").setLevel(logging.INFO)
 
 BUSY_TIMEOUT_MS: Final = 5_000
 READERS_MAX: Final = 8
+READERS_KEPT: Final = 4
 # Random ids touch their index all over; with SQLite's 2 MB every insert into a large file would read from disk.
 CACHE_KIB: Final = 16_000
 
-_REQUIRED: Final[dict[str, str | int]] = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+_REQUIRED: Final[dict[str, str | int]] = {"journal_mode": "wal", "foreign_keys": 1}
+_FULL, _NORMAL = 2, 1
 _MIGRATION_FILE: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql\Z")
 _STATEMENT_NAME: Final = re.compile(r"--\s*name:\s*([a-z][a-z0-9_]*)\s*\Z")
 
@@ -213,14 +219,15 @@ class Database:
         self._executor = executor
         self._owns_executor = owns_executor
         self._readers = asyncio.Semaphore(READERS_MAX)
+        self._idle: list[aiosqlite.Connection] = []
         self._closed = False
 
     @classmethod
-    async def open(cls, path: Path, *packages: str, executor: Executor | None = None) -> Self:
+    async def open(cls, path: Path, *packages: str, executor: Executor | None = None, durable: bool = True) -> Self:
         """Open or make the file and bring it to the newest schema of each package.
 
         packages: dotted names, each with a folder `migrations`, in the order in which they build on one another.
-        executor: runs every write, one at a time; absent: a thread of its own.
+        executor: runs every write, one at a time; absent: a thread of its own. durable: whether it keeps the promise.
         Raises StorageError when the file cannot give the promise above, SchemaTooNew when it is from the future,
         sqlite3.DatabaseError when it is no database.
         """
@@ -228,7 +235,7 @@ class Database:
         if executor is None:
             executor = ThreadPoolExecutor(1, thread_name_prefix=f"write-{path.stem}")
         try:
-            connection = await asyncio.wrap_future(executor.submit(_open, path, packages))
+            connection = await asyncio.wrap_future(executor.submit(_open, path, packages, durable))
         except BaseException:
             if owns_executor:
                 executor.shutdown(wait=False)
@@ -257,16 +264,35 @@ class Database:
         """
         if self._closed:
             raise StorageError(f"{self.path} is closed")
-        async with self._readers, aiosqlite.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True) as connection:
-            connection.row_factory = sqlite3.Row
-            await connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-            yield connection
+        async with self._readers:
+            connection = self._idle.pop() if self._idle else await self._connect()
+            keep = False
+            try:
+                yield connection
+                keep = not (connection.in_transaction or self._closed) and len(self._idle) < READERS_KEPT
+            finally:
+                if keep:
+                    self._idle.append(connection)
+                else:
+                    await asyncio.shield(connection.close())
+
+    async def _connect(self) -> aiosqlite.Connection:
+        connection = await aiosqlite.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)
+        connection.row_factory = sqlite3.Row
+        try:
+            await connection.execute_fetchall(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        except BaseException:
+            await asyncio.shield(connection.close())
+            raise
+        return connection
 
     async def close(self) -> None:
         """Let the write that runs end, then close. Calling it again does nothing."""
         if self._closed:
             return
         self._closed = True
+        while self._idle:
+            await self._idle.pop().close()
         await asyncio.wrap_future(self._executor.submit(self._connection.close))
         if self._owns_executor:
             self._executor.shutdown(wait=False)
@@ -278,13 +304,13 @@ class Database:
         await self.close()
 
 
-def _open(path: Path, packages: Iterable[str]) -> sqlite3.Connection:
+def _open(path: Path, packages: Iterable[str], durable: bool) -> sqlite3.Connection:  # noqa: FBT001  for a thread
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         connection.row_factory = sqlite3.Row
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        for pragma, wanted in _REQUIRED.items():
+        for pragma, wanted in {**_REQUIRED, "synchronous": _FULL if durable else _NORMAL}.items():
             _insist(connection, path, pragma, wanted)
         for package in packages:
             migrate(connection, component_of(package), load_migrations(files(package) / "migrations"))

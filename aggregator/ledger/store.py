@@ -1,7 +1,8 @@
 """The ledger in an SQLite file. Every statement stands in `statements.sql`, every rule in `plan`.
 
 A transaction reads through `_SqliteView`, plans and writes, all on the database's one writing thread, so that what
-the plan saw is still true when it is written.
+the plan saw is still true when it is written. What was committed last is kept in memory: all who follow the ledger ask
+for the same rows a moment later.
 """
 
 import sqlite3
@@ -37,6 +38,7 @@ T = TypeVar("T")
 PACKAGE: Final = "aggregator.ledger"
 SQL: Final = Statements.load(PACKAGE)
 _LINKS_AT_ONCE: Final = 1000
+TAIL_ROWS: Final = 2000
 
 
 class SqliteLedger:
@@ -48,6 +50,7 @@ class SqliteLedger:
         self._campus_id = campus_id
         self._campus_epoch = campus_epoch
         self._signal = HeadSignal(head)
+        self._tail = _Tail()
 
     @classmethod
     async def open(cls, db: Database, *, campus_id: str, random: Callable[[int], bytes]) -> Self:
@@ -82,7 +85,7 @@ class SqliteLedger:
         return (await self._planned(received, lambda planner: planner.add_campus_facts(records)))[0]
 
     async def _planned(self, received: Stamp, decide: Callable[[Planner], T]) -> tuple[T, int]:
-        def transact(connection: sqlite3.Connection) -> tuple[T, int]:
+        def transact(connection: sqlite3.Connection) -> tuple[T, Plan]:
             planner = Planner(
                 _SqliteView(connection),
                 campus_id=self._campus_id,
@@ -91,16 +94,19 @@ class SqliteLedger:
             )
             result = decide(planner)
             _carry_out(connection, planner.plan)
-            return result, planner.plan.head
+            return result, planner.plan
 
-        result, head = await self._db.write(transact)
-        self._signal.move(head)
-        return result, head
+        result, plan = await self._db.write(transact)
+        self._tail.add(plan.rows)
+        self._signal.move(plan.head)
+        return result, plan.head
 
     async def blank(self, positions: Collection[int]) -> int:
         """See Ledger."""
         wanted = [{"position": position} for position in positions]
-        return await self._db.write(lambda connection: connection.executemany(SQL["blank"], wanted).rowcount)
+        blanked = await self._db.write(lambda connection: connection.executemany(SQL["blank"], wanted).rowcount)
+        self._tail.clear()
+        return blanked
 
     # --- reading --------------------------------------------------------------------------------------
 
@@ -128,6 +134,9 @@ class SqliteLedger:
 
     async def read(self, after: int, limit: int) -> list[LedgerRow]:
         """See Ledger."""
+        known = self._tail.after(after, limit)
+        if known and (len(known) == limit or known[-1].position >= self._signal.head):
+            return known
         return [_row(row) for row in await self._fetch(SQL["rows_after"], {"after": after, "limit": limit})]
 
     async def page(
@@ -140,8 +149,8 @@ class SqliteLedger:
         hours = query.hours_of(wanted)
         async with self._db.read() as connection:
             if hours is not None:
-                found = await (await connection.execute(SQL["span_of_hours"], hours)).fetchone()
-                if found is None or found["first_position"] is None:
+                (found,) = await connection.execute_fetchall(SQL["span_of_hours"], hours)
+                if found["first_position"] is None:
                     return []
                 span = query.Span(found["first_position"], found["last_position"])
             span = query.narrow(span, beyond, descending=descending)
@@ -177,6 +186,34 @@ class SqliteLedger:
     async def _fetch(self, sql: str, parameters: dict[str, object]) -> list[sqlite3.Row]:
         async with self._db.read() as connection:
             return list(await connection.execute_fetchall(sql, parameters))
+
+
+class _Tail:
+    """The rows that this process committed last, without a hole. Another one may write, too; then it begins anew."""
+
+    def __init__(self) -> None:
+        self._rows: list[LedgerRow] = []
+
+    def add(self, rows: Sequence[LedgerRow]) -> None:
+        """Rows of one commit, in order."""
+        if not rows:
+            return
+        if self._rows and rows[0].position != self._rows[-1].position + 1:
+            self._rows = []
+        self._rows.extend(rows)
+        if len(self._rows) >= 2 * TAIL_ROWS:
+            del self._rows[:-TAIL_ROWS]
+
+    def after(self, position: int, limit: int) -> list[LedgerRow]:
+        """Up to limit rows after a position; none where that is not known here."""
+        if not self._rows or position + 1 < self._rows[0].position:
+            return []
+        start = position + 1 - self._rows[0].position
+        return self._rows[start : start + limit]
+
+    def clear(self) -> None:
+        """What it knows is no longer so."""
+        self._rows = []
 
 
 class _SqliteView:

@@ -1,4 +1,5 @@
-"""New rows for everyone who watches: encoded once, kept in one bounded ring, each watcher a position into it.
+"""New rows for everyone who watches: kept in one bounded ring, encoded once when somebody wants them, each watcher a
+position into the ring.
 
 A watcher that fell behind the ring is served from the ledger until it has caught up, so nobody ever misses a row and a
 slow one costs no memory. Rows are joined into one frame per tick: what changes more often than that cannot be read.
@@ -46,17 +47,22 @@ class Frame(NamedTuple):
     items: list[bytes]
 
 
-class _Entry(NamedTuple):
-    row: LedgerRow
-    forms: dict[tuple[bool, bool], bytes]  # by (people, book)
+class _Entry:
+    """A row, encoded when the first watcher of a kind wants it."""
 
+    __slots__ = ("_forms", "row")
 
-def _entry(row: LedgerRow) -> _Entry:
-    # Almost all rows look the same with the book and without it, so they are encoded twice and not four times.
-    reduced, whole = encode_row(row, people=False), encode_row(row, people=True)
-    of_book = encode_row(row, people=True, book=True) if row.topic == BOOK_TOPIC else None
-    forms = {(False, False): reduced, (True, False): whole, (False, True): of_book or reduced}
-    return _Entry(row, {**forms, (True, True): of_book or whole})
+    def __init__(self, row: LedgerRow) -> None:
+        self.row = row
+        self._forms: dict[tuple[bool, bool], bytes] = {}
+
+    def form(self, *, people: bool, book: bool) -> bytes:
+        # Almost all rows look the same with the book and without it.
+        kind = (people, book and self.row.topic == BOOK_TOPIC)
+        form = self._forms.get(kind)
+        if form is None:
+            form = self._forms[kind] = encode_row(self.row, people=kind[0], book=kind[1])
+        return form
 
 
 class Feed:
@@ -71,34 +77,31 @@ class Feed:
         self.watchers = 0
 
     async def run(self) -> None:
-        """Encode what is new, once for all; for a TaskGroup. A ledger that cannot be read is tried again."""
+        """Take what is new, once for all; for a TaskGroup. A ledger that cannot be read is tried again."""
         failing, begun = False, False
         while True:
             try:
-                if not begun:
+                if begun:
+                    await self._ledger.wait_beyond(self._position, QUIET_S)
+                else:
                     self._position, begun = await self._ledger.head(), True
                     self._wake()
-                news = await self._take()
+                await self._take()
                 if failing:
                     failing = False
                     log.info("feed up")
-                if not news:
-                    await self._ledger.wait_beyond(self._position, QUIET_S)
-                    continue
             except (sqlite3.Error, OSError) as error:
                 if not failing:
                     failing = True
                     log.warning("feed down", extra={"cause": str(error)})
             await asyncio.sleep(TICK_S)
 
-    async def _take(self) -> bool:
+    async def _take(self) -> None:
         rows = await self._ledger.read(self._position, FRAME_ROWS)
-        if not rows:
-            return False
-        self._ring.extend(_entry(row) for row in rows)
-        self._position = rows[-1].position
-        self._wake()
-        return True
+        if rows:
+            self._ring.extend(map(_Entry, rows))
+            self._position = rows[-1].position
+            self._wake()
 
     def _wake(self) -> None:
         moved, self._moved = self._moved, asyncio.Event()
@@ -129,7 +132,7 @@ class Feed:
                     yield Frame(position, items)
                 elif entries:
                     position = entries[-1].row.position
-                    items = [entry.forms[people, book] for entry in entries if wanted.has(entry.row)]
+                    items = [entry.form(people=people, book=book) for entry in entries if wanted.has(entry.row)]
                     yield Frame(position, items)
                 elif not await self._wait():
                     yield Frame(position, [])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aggregator.admission.decode import read_run
-from aggregator.ledger import AdmissionGroup, Fate, Filter, OpenEpoch, SqliteLedger
+from aggregator.ledger import AdmissionGroup, Fate, Filter, OpenEpoch, SqliteLedger, store
 from aggregator.storage import Database
 from tests.admission.box import CAMPUS, Box
 from tests.support.clock import VirtualClock, seeded
@@ -168,3 +168,27 @@ def test_what_was_reported_committed_survives_a_kill(tmp_path: Path) -> None:
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     connection.close()
+
+
+async def test_what_is_kept_in_memory_is_what_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "TAIL_ROWS", 5)
+    box = Box()
+    box.put(*[box.event(record_no=number) for number in range(1, 40)])
+    path = tmp_path / "a.sqlite"
+    (db_1, one), (db_2, other), (db_3, disk) = await opened(path), await opened(path), await opened(path)
+    async with db_1, db_2, db_3:
+        for after in range(0, 39, 3):
+            await one.commit(group_of(box, after, 3))
+            head = after + 3
+            for start in range(max(0, head - 12), head):
+                assert await one.read(start, 4) == await disk.read(start, 4)
+        assert len(one._tail._rows) < 10
+        # Somebody else wrote in between: what is known here has a hole then, and is not gone on with.
+        await other.open_epoch(OpenEpoch(edge="gate-1", epoch=box.epoch), VirtualClock().stamp())
+        await one.append_campus([note(VirtualClock(), 1)], VirtualClock().stamp())
+        for start in range(30, 41):
+            assert await one.read(start, 100) == await disk.read(start, 100)
+        assert [row.position for row in await one.read(30, 100)] == list(range(31, 42))
+        await one.blank([41])
+        (erased,) = await one.read(40, 10)
+        assert erased.body is None

@@ -5,12 +5,14 @@ import sqlite3
 import sys
 import threading
 from concurrent.futures import Executor, Future
+from contextlib import AsyncExitStack
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from aggregator.storage import (
+    READERS_KEPT,
     READERS_MAX,
     Database,
     Migration,
@@ -70,6 +72,56 @@ async def test_the_settings_that_keep_the_promise_are_in_force(tmp_path: Path, r
         )
         assert given == [2, 1]
         assert await db.write(lambda c: c.execute("PRAGMA journal_mode").fetchone()[0]) == "wal"
+
+
+async def test_what_can_be_made_again_need_not_wait_for_the_disk(tmp_path: Path, room: str) -> None:
+    async with await Database.open(tmp_path / "a.sqlite", room, durable=False) as db:
+        assert await db.write(lambda c: c.execute("PRAGMA synchronous").fetchone()[0]) == 1
+        assert await db.write(lambda c: c.execute("PRAGMA journal_mode").fetchone()[0]) == "wal"
+
+
+async def test_a_connection_is_lent_again_and_sees_what_was_written_meanwhile(tmp_path: Path, room: str) -> None:
+    async with await Database.open(tmp_path / "a.sqlite", room) as db:
+        lent = set()
+        for number in range(1, 20):
+            await db.write(lambda c, number=number: c.execute("INSERT INTO thing (id) VALUES (?)", (number,)))
+            async with db.read() as connection:
+                lent.add(id(connection))
+                assert [tuple(row) for row in await connection.execute_fetchall("SELECT count(*) FROM thing")] == [
+                    (number,)
+                ]
+        assert len(lent) == 1
+
+
+async def test_a_connection_that_was_left_in_a_transaction_or_an_exception_is_not_lent_again(
+    tmp_path: Path, room: str
+) -> None:
+    async with await Database.open(tmp_path / "a.sqlite", room) as db:
+        async with db.read() as first:
+            await first.execute_fetchall("BEGIN")
+            await first.execute_fetchall("SELECT count(*) FROM thing")
+        await db.write(lambda c: c.execute("INSERT INTO thing (id) VALUES (1)"))
+        with pytest.raises(RuntimeError, match="my own"):
+            async with db.read() as second:
+                assert [tuple(row) for row in await second.execute_fetchall("SELECT id FROM thing")] == [(1,)]
+                raise RuntimeError("my own")
+        async with db.read() as third:
+            assert len({id(first), id(second), id(third)}) == 3
+        for closed in (first, second):
+            with pytest.raises(ValueError, match="no active connection"):
+                await closed.execute("SELECT 1")
+
+
+async def test_no_more_connections_are_kept_than_are_needed_and_none_after_the_end(tmp_path: Path, room: str) -> None:
+    async with await Database.open(tmp_path / "a.sqlite", room) as db:
+        async with AsyncExitStack() as stack:
+            for _ in range(READERS_MAX):
+                await stack.enter_async_context(db.read())
+        assert len(db._idle) == READERS_KEPT
+        kept = list(db._idle)
+    for connection in kept:
+        with pytest.raises(ValueError, match="no active connection"):
+            await connection.execute("SELECT 1")
 
 
 async def test_a_file_that_cannot_be_wal_is_refused() -> None:
