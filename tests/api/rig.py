@@ -15,7 +15,6 @@ from fastapi import FastAPI
 from aggregator.accounts import EVERYWHERE, Office, Role, Scope
 from aggregator.admission import Admission
 from aggregator.admission.group import GroupLimits
-from aggregator.alarms import AlarmDesk, AlarmReader
 from aggregator.api import create_app
 from aggregator.api.campus import Campus
 from aggregator.commands import CommandDesk, CommandView
@@ -23,14 +22,14 @@ from aggregator.console import add_console
 from aggregator.documents import Archive, Courier
 from aggregator.enrolment import BrokerAccess, Enrolment
 from aggregator.ledger import Ledger, SqliteLedger
-from aggregator.live import Feed, LiveHub
-from aggregator.live.shapes import kind_of
-from aggregator.readers import Doors, Reader, Registry
+from aggregator.live import Feed
+from aggregator.readers import Reader, Registry
 from aggregator.series import EmbeddedSeries
 from aggregator.storage import Database
 from device_profiles.catalogue import load_catalogue
 from tests.admission.box import CAMPUS, Box
 from tests.support.clock import VirtualClock, seeded
+from tests.support.live import VIEWS, live_parts
 from wire.clock import Clock
 from wire.records import Credential, CredentialKind, Event, Record
 from wire.topics import LANES, Down
@@ -175,13 +174,8 @@ async def assembled(
         async def send(edge: str, leaf: Down, frame: bytes) -> None:
             sent.append((edge, leaf, frame))
 
-        views_db = await stack.enter_async_context(
-            await Database.open(
-                folder / "views.sqlite", "aggregator.readers", "aggregator.commands", "aggregator.alarms"
-            )
-        )
+        views_db = await stack.enter_async_context(await Database.open(folder / "views.sqlite", *VIEWS))
         registry, view = Registry(ledger, views_db), CommandView(ledger, views_db)
-        alarms, doors = AlarmReader(ledger, views_db), Doors(ledger, views_db)
         desk = CommandDesk(
             campus=CAMPUS,
             ledger=ledger,
@@ -197,7 +191,7 @@ async def assembled(
         admission = Admission(
             ledger, campus=CAMPUS, clock=clock, enrolled=enrolment.enrolled, limits=GroupLimits(linger_s=0.001)
         )
-        levels: dict[str, int] = {}
+        live = live_parts(views_db, ledger, clock, registry, admission=admission, enrolment=enrolment, commands=desk)
         rig: Rig
         campus = Campus(
             name=CAMPUS,
@@ -212,20 +206,10 @@ async def assembled(
             enrolment=enrolment,
             registry=registry,
             feed=Feed(ledger),
-            alarms=alarms,
-            alarm_desk=AlarmDesk(ledger, alarms, clock, lambda kind: kind_of(kind, levels).level),
-            alarm_levels=levels,
-            hub=LiveHub(
-                views_db,
-                ledger,
-                (alarms, doors, registry),
-                clock=clock,
-                zone="Asia/Shanghai",
-                levels=levels,
-                can_open=desk.can_open,
-                liveness=lambda: admission.liveness,
-                edges=enrolment.joined,
-            ),
+            alarms=live.alarms,
+            alarm_desk=live.desk,
+            alarm_levels=live.levels,
+            hub=live.hub,
             series=EmbeddedSeries(await database("series", "aggregator.series")),
             archive=archive,
             desk=desk,
@@ -233,7 +217,7 @@ async def assembled(
             courier=Courier(archive, campus=CAMPUS, clock=clock, sign=lambda message: message[:64], send=send),
             health=lambda: rig.health(),  # noqa: PLW0108  there is no rig yet
         )
-        readers = (registry, alarms, doors)
+        readers = (registry, live.alarms, live.doors)
         rig = Rig(campus, add_console(create_app(campus)), clock, box, folder, sent, readers)
         token = await enrolment.issue(box.edge)
         await enrolment.redeem(box.edge, token, box.enrolled().public_key.hex(), "1.0")

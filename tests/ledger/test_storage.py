@@ -101,10 +101,15 @@ async def test_a_connection_that_was_left_in_a_transaction_or_an_exception_is_no
             await first.execute_fetchall("BEGIN")
             await first.execute_fetchall("SELECT count(*) FROM thing")
         await db.write(lambda c: c.execute("INSERT INTO thing (id) VALUES (1)"))
-        with pytest.raises(RuntimeError, match="my own"):
-            async with db.read() as second:
-                assert [tuple(row) for row in await second.execute_fetchall("SELECT id FROM thing")] == [(1,)]
+        async with db.read() as second:
+            assert [tuple(row) for row in await second.execute_fetchall("SELECT id FROM thing")] == [(1,)]
+
+        async def fail() -> None:
+            async with db.read():
                 raise RuntimeError("my own")
+
+        with pytest.raises(RuntimeError, match="my own"):
+            await fail()
         async with db.read() as third:
             assert len({id(first), id(second), id(third)}) == 3
         for closed in (first, second):

@@ -23,6 +23,7 @@ from aggregator.readers import Registry
 from aggregator.series import EmbeddedSeries
 from aggregator.storage import Database
 from tests.support.clock import VirtualClock, seeded
+from tests.support.live import VIEWS, live_parts
 from wire.records import Record
 from wire.topics import Down
 
@@ -62,7 +63,7 @@ async def open_desk(folder: Path) -> AsyncIterator[Desk]:
     broker.install(BrokerSettings(campus=CAMPUS))
     async with (
         await Database.open(folder / "office.sqlite", "aggregator.accounts") as office_db,
-        await Database.open(folder / "views.sqlite", "aggregator.readers", "aggregator.commands") as views_db,
+        await Database.open(folder / "views.sqlite", *VIEWS) as views_db,
         await Database.open(folder / "documents.sqlite", "aggregator.documents") as documents_db,
         await Database.open(folder / "series.sqlite", "aggregator.series") as series_db,
     ):
@@ -95,18 +96,25 @@ async def open_desk(folder: Path) -> AsyncIterator[Desk]:
             clock=clock,
             random=seeded(2),
         )
+        admission = Admission(ledger, campus=CAMPUS, clock=clock, enrolled=enrolment.enrolled)
+        live = live_parts(views_db, ledger, clock, registry, admission=admission, enrolment=enrolment, commands=desk)
         campus = Campus(
             name=CAMPUS,
             display_name="七中",
             display_name_en="No. 7",
             zone="Asia/Shanghai",
+            build="1.0",
             clock=clock,
             ledger=ledger,
-            admission=Admission(ledger, campus=CAMPUS, clock=clock, enrolled=enrolment.enrolled),
+            admission=admission,
             office=Office(office_db, clock=clock, random=seeded(3), append=append, hasher=CHEAP),
             enrolment=enrolment,
             registry=registry,
             feed=Feed(ledger),
+            alarms=live.alarms,
+            alarm_desk=live.desk,
+            alarm_levels=live.levels,
+            hub=live.hub,
             series=EmbeddedSeries(series_db),
             desk=desk,
             commands=view,
