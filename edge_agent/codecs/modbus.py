@@ -73,6 +73,8 @@ def _decode(
     if isinstance(raw, int) and properties.mask is not None:
         raw &= properties.mask
     value = _scaled(raw, properties, attributes.raw)
+    if value is None:
+        return Value(resource=name, value=None, unit=properties.units, quality="unknown")
     low, high = properties.minimum, properties.maximum
     within = (low is None or value >= low) and (high is None or value <= high)
     return Value(resource=name, value=value, unit=properties.units, quality="good" if within else "out_of_range")
@@ -100,14 +102,22 @@ def _order(attributes: Attributes) -> Literal["big", "little"]:
     return "big" if attributes.byte_order == "high_first" else "little"
 
 
-def _scaled(raw: float, properties: ResourceProperties, kind: str) -> int | float:
+def _scaled(raw: float, properties: ResourceProperties, kind: str) -> int | float | None:
+    """None: too large for any number that could be sent on."""
     whole = properties.value_type not in {"Float32", "Float64"}
-    if whole and properties.scale == 1 and properties.offset == 0 and isinstance(raw, int):
+    if whole and _as_it_stands(properties) and isinstance(raw, int):
         return raw
     value = raw * properties.scale + properties.offset
+    if not math.isfinite(value):
+        return None
     if whole:
         return round(value)
     return float(f"{value:.7g}" if kind == "float32" else f"{value:.12g}")
+
+
+def _as_it_stands(properties: ResourceProperties) -> bool:
+    # Without this a number of 64 bits would lose its last digits on its way through a float.
+    return properties.scale == 1 and properties.offset == 0
 
 
 # --- the way back -------------------------------------------------------------------------------------
@@ -134,8 +144,7 @@ def _words(attributes: Attributes, properties: ResourceProperties, value: Scalar
         raise ValueError("a register takes a number")  # noqa: TRY004  of a profile, not of a programmer
     if attributes.raw == "string" or not properties.scale:
         raise ValueError("no number can be made of it")
-    exact = properties.scale == 1 and properties.offset == 0
-    raw = value if exact else (value - properties.offset) / properties.scale
+    raw = value if _as_it_stands(properties) else (value - properties.offset) / properties.scale
     if attributes.timed:
         if not 1 <= round(raw) <= 0x7FFF:
             raise ValueError("longer than the unit can hold a coil")

@@ -125,12 +125,27 @@ def test_no_words_raise_and_every_value_can_be_sent(data: st.DataObject) -> None
         "byte_order": data.draw(st.sampled_from(["high_first", "low_first"])),
     }
     value_type = data.draw(st.sampled_from(["Float32", "Float64", "Int64", "Uint64"]))
-    scale = data.draw(st.sampled_from([1, 0.1, 1000.0, -3.5]))
+    scale = data.draw(st.sampled_from([1, 0.1, 1000.0, -3.5, 1e300]))
     point = SPEC.points(profile(attributes, value_type, scale=scale), frozenset())["value"]
     words = data.draw(st.lists(st.integers(0, 0xFFFF), min_size=point.count, max_size=point.count))
     value = point.decode(words)
     assert value.quality in {"good", "unknown", "out_of_range"}
     assert value.value is None or math.isfinite(float(value.value))
+
+
+@pytest.mark.parametrize("value_type", ["Int64", "Float64"])
+def test_a_number_too_large_for_any_other_is_none(value_type: str) -> None:
+    words = [*struct.unpack(">HHHH", struct.pack(">d", 1.7e308))]
+    assert decoded(words, {"raw_type": "float64"}, value_type, scale=10.0, units="V") == Value(
+        resource="value", value=None, unit="V", quality="unknown"
+    )
+
+
+@pytest.mark.parametrize("value", [-(2**63), 2**63 - 1, 9_007_199_254_740_993])
+def test_a_number_of_64_bits_is_read_as_it_was_written(value: int) -> None:
+    attributes = {"raw_type": "int64"}
+    write = SPEC.write(profile(attributes, "Int64"), "value", value)
+    assert decoded([*write.words], attributes, "Int64").value == value
 
 
 def test_a_device_says_how_it_may_be_asked() -> None:
