@@ -29,6 +29,7 @@ from aggregator.storage import Database
 from device_profiles.catalogue import load_catalogue
 from tests.admission.box import CAMPUS, Box
 from tests.support.clock import VirtualClock, seeded
+from tests.support.health import health_of
 from tests.support.live import VIEWS, live_parts
 from wire.clock import Clock
 from wire.records import Credential, CredentialKind, Event, Record
@@ -72,19 +73,8 @@ class Rig:
     def health(self) -> dict[str, Any]:
         if self.broken:
             raise RuntimeError("SELECT secret FROM /var/lib/campus")
-        reader = {"position": 7, "lag": 0, "faults": 0, "failing": False}
-        return {
-            "status": "ok",
-            "campus": CAMPUS,
-            "version": "1.0",
-            "broker": {"up": True, "outages": 1, "frames": 40, "full": 0},
-            "ledger": {"failing": False},
-            "admission": dict(self.campus.admission.counters),
-            "readers": {"registry": reader, "series": {**reader, "lag": 3, "failing": True}},
-            "edges_live": len(self.campus.admission.liveness),
-            "edges_silent": 0,
-            "watchers": 2,
-        }
+        admission = self.campus.admission
+        return health_of(CAMPUS, admission.counters, len(admission.liveness))
 
     def client(self, token: str = "", **headers: str) -> httpx.AsyncClient:
         """A program, or a browser that keeps its cookies."""

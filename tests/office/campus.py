@@ -23,6 +23,7 @@ from aggregator.readers import Registry
 from aggregator.series import EmbeddedSeries
 from aggregator.storage import Database
 from tests.support.clock import VirtualClock, seeded
+from tests.support.health import health_of
 from tests.support.live import VIEWS, live_parts
 from wire.records import Record
 from wire.topics import Down
@@ -120,6 +121,6 @@ async def open_desk(folder: Path) -> AsyncIterator[Desk]:
             commands=view,
             archive=archive,
             courier=Courier(archive, campus=CAMPUS, clock=clock, sign=lambda message: message[:64], send=send),
-            health=lambda: {"status": "ok"},
+            health=lambda: health_of(CAMPUS, admission.counters, 0),
         )
         yield Desk(create_app(campus), campus, clock, ledger, folder, views_db)
