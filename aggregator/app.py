@@ -38,6 +38,7 @@ from aggregator.front import Front
 from aggregator.ledger import SqliteLedger
 from aggregator.live import Feed, LiveHub
 from aggregator.live.shapes import kind_of
+from aggregator.progress import Progress
 from aggregator.readers import Doors, Reader, Registry
 from aggregator.series import EmbeddedSeries, Projector, SeriesStore
 from aggregator.series.influx import open_influx
@@ -50,7 +51,7 @@ from device_profiles.catalogue import load_catalogue
 from wire.clock import utc_text
 from wire.delivery import Heartbeat, Hello
 from wire.mqtt_link import LinkError, LinkRefused, MqttLink
-from wire.notify import Notifier, Watchdog
+from wire.notify import Notifier
 from wire.records import Record
 from wire.system_clock import SystemClock
 
@@ -64,7 +65,6 @@ DOCUMENTS_FILE: Final = "documents.sqlite"
 SERIES_FILE: Final = "series.sqlite"
 DESK_FILE: Final = "desk.sqlite"
 ENTER_WITHIN_S: Final = 3.0
-PROGRESS_S: Final = 5.0
 REVOKED_WITHIN_S: Final = 2.0
 
 
@@ -199,7 +199,7 @@ class _Service:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._notifier = Notifier.from_environment()
-        self._watchdog = Watchdog(self._notifier, ["ledger"])
+        self._progress = Progress(self._notifier, parts.clock, read=parts.ledger.head, health=self.health)
         settings = parts.settings
         signing_key = load_signing_key(settings.signing_key_file)
         self._admission = Admission(
@@ -304,9 +304,8 @@ class _Service:
             others.append(group.create_task(self._courier.run(), name="documents"))
             others.append(group.create_task(self._desk.run(), name="commands"))
             run_file.write_text(json.dumps({"schema": 1, "http": port, "host": host, "pid": os.getpid()}))
-            others.append(group.create_task(self._watch_progress(), name="progress"))
+            others.append(group.create_task(self._progress.run(), name="progress"))
             others.append(group.create_task(self._end_revoked(), name="revoked"))
-            others.append(group.create_task(self._watchdog.run(), name="watchdog"))
             self._notifier.ready()
             log.info("campus started", extra={"campus": self._parts.settings.campus, "http": f"{host}:{port}"})
             await stop.wait()
@@ -355,15 +354,6 @@ class _Service:
                     if await self._parts.enrolment.enrolled(edge) is None:
                         self._admission.end_session(edge)
                         self._desk.hello(edge)
-
-    async def _watch_progress(self) -> None:
-        """What a campus must be able to do, whoever is there to ask for it: read its ledger, turn its loop."""
-        while True:
-            # A disk that fails is told by whoever needs it; here it only ends the feeding.
-            with contextlib.suppress(*STORE_FAILURES):
-                await self._parts.ledger.head()
-                self._watchdog.moved("ledger")
-            await asyncio.sleep(PROGRESS_S)
 
     async def _tell_setup_code(self, url: str) -> None:
         code = await self._parts.office.setup_code()

@@ -1,6 +1,7 @@
 """`campus-aggregator`: set a campus up, run it, let boxes and people in."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -48,13 +49,19 @@ Url = Annotated[str | None, typer.Option("--url", help=_T("agg.cli.opt.url"))]
 CONFIG: Final = Path("aggregator.yaml")
 
 
-def _settings(config: Path, language: str | None, *, exit_code: int = EXIT_SETTINGS) -> "AggregatorSettings":
+def _to_stderr(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _settings(
+    config: Path, language: str | None, *, exit_code: int = EXIT_SETTINGS, say: Callable[[str], object] = _to_stderr
+) -> "AggregatorSettings":
     from aggregator.settings import read_settings
 
     loaded = read_settings(config)
     if loaded.settings is None:
         for finding in loaded.findings:
-            typer.echo(finding.render(Texts(language)), err=True)
+            say(finding.render(Texts(language)))
         raise typer.Exit(exit_code)
     return loaded.settings
 
@@ -99,17 +106,17 @@ def run(
     from aggregator.app import run_aggregator
     from aggregator.campus_keys import CampusKeyError
     from aggregator.storage import StorageError
-    from wire.logs import configure_logging
+    from wire.logs import complain, configure_logging
 
     configure_logging(log_level)
-    settings = _settings(config, lang, exit_code=EXIT_SERVICE_SETTINGS)
+    settings = _settings(config, lang, exit_code=EXIT_SERVICE_SETTINGS, say=complain)
     try:
         asyncio.run(run_aggregator(settings))
     except CampusKeyError as error:
-        typer.echo(Texts(lang)("agg.run.no_keys", cause=error), err=True)
+        complain(Texts(lang)("agg.run.no_keys", cause=error))
         raise typer.Exit(EXIT_SERVICE_SETTINGS) from None
     except (StorageError, OSError, sqlite3.Error) as error:
-        typer.echo(Texts(lang)("agg.run.stopped", cause=error), err=True)
+        complain(Texts(lang)("agg.run.stopped", cause=error))
         raise typer.Exit(EXIT_FINDINGS) from None
 
 

@@ -1,6 +1,7 @@
 """`campus-edge check` and `init`: what is wrong with a settings file, and a file to begin with. No network."""
 
 import json
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -19,11 +20,15 @@ EXIT_SETTINGS: Final = 3
 SAMPLES: Final = ("minimal", "full")
 
 
-def load_or_report(path: Path, *, language: str | None) -> Loaded | None:
-    """The settings of a file; when they cannot be used, what is wrong goes to stderr and the answer is None."""
+def _to_stderr(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def load_or_report(path: Path, *, language: str | None, say: Callable[[str], object] = _to_stderr) -> Loaded | None:
+    """The settings of a file; when they cannot be used, what is wrong is said and the answer is None."""
     loaded = read_settings(path)
     if loaded.settings is None:
-        report(path, loaded.findings, Texts(language), err=True)
+        report(path, loaded.findings, Texts(language), say)
         return None
     return loaded
 
@@ -44,16 +49,16 @@ def check_command(path: Path, *, strict: bool, as_json: bool, language: str | No
     return EXIT_FINDINGS if strict and loaded.findings else EXIT_OK
 
 
-def report(path: Path, findings: list[Finding], texts: Texts, *, err: bool = False) -> None:
+def report(path: Path, findings: list[Finding], texts: Texts, say: Callable[[str], object] = typer.echo) -> None:
     """Findings one after the other, then how many there are."""
     for finding in findings:
-        typer.echo(finding.render(texts), err=err)
+        say(finding.render(texts))
     if not findings:
-        typer.echo(texts("check.ok", path=path), err=err)
+        say(texts("check.ok", path=path))
         return
     summary = texts("check.summary", path=path, count=len(findings))
     warnings = sum(finding.severity is Severity.WARNING for finding in findings)
-    typer.echo(f"{summary} ({texts('check.warnings', count=warnings)})" if warnings else summary, err=err)
+    say(f"{summary} ({texts('check.warnings', count=warnings)})" if warnings else summary)
 
 
 def init_command(directory: Path, *, sample: str, language: str | None) -> int:

@@ -124,23 +124,23 @@ def run(
     from edge_agent.check_cli import load_or_report
     from edge_agent.keys import KeyFileError
     from edge_agent.settings import SecretError
-    from wire.logs import configure_logging
+    from wire.logs import complain, configure_logging
 
     configure_logging(log_level)
-    loaded = load_or_report(config, language=lang)
+    loaded = load_or_report(config, language=lang, say=complain)
     if loaded is None or loaded.settings is None:
         raise typer.Exit(EXIT_SERVICE_SETTINGS)
     try:
         asyncio.run(run_agent(loaded.settings, loaded))
     except (KeyFileError, SecretError) as error:
-        typer.echo(Texts(lang)("edge.run.not_enrolled", cause=error), err=True)
+        complain(Texts(lang)("edge.run.not_enrolled", cause=error))
         raise typer.Exit(EXIT_SERVICE_SETTINGS) from None
     except Exception as error:
         ending = _ending(error)
         if ending is None:
             raise
         code, cause = ending
-        typer.echo(Texts(lang)("edge.run.stopped", cause=cause), err=True)
+        complain(Texts(lang)("edge.run.stopped", cause=cause))
         raise typer.Exit(code) from None
 
 

@@ -8,11 +8,10 @@ import contextlib
 import json
 import logging
 import os
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -21,11 +20,10 @@ from edge_agent.supervise import PartHealth, State
 from wire.clock import NS_PER_S, ClockState, Stamp
 from wire.counters import COUNTERS
 from wire.delivery import Heartbeat, LaneDepth
+from wire.rate import Rate
 from wire.topics import Lane
 
 log = logging.getLogger(__name__)
-
-RATE_OVER_S: Final = 60
 
 Counters = dict[str, int]
 
@@ -60,15 +58,13 @@ class Health:
         self._channels = channels
         self.parts: dict[str, PartHealth] = {}
         self.depths: Mapping[Lane, LaneDepth] = {}
-        self._events: deque[tuple[int, int]] = deque()
+        self._rate = Rate()
         self._unwritten = False
 
     def observe(self, depths: Mapping[Lane, LaneDepth], now_ns: int) -> None:
         """Every few seconds: the outbox' lanes, and how far the records have counted."""
         self.depths = depths
-        self._events.append((now_ns, self._counters["events_total"]))
-        while now_ns - self._events[0][0] > RATE_OVER_S * NS_PER_S:
-            self._events.popleft()
+        self._rate.observe(now_ns, self._counters["events_total"])
 
     def channels(self) -> Mapping[str, ChannelHealth]:
         """All channels with their devices, now."""
@@ -77,11 +73,10 @@ class Health:
     def summary(self) -> Summary:
         """As of the last observation."""
         channels = self._channels().values()
-        (first_ns, first), (last_ns, last) = (self._events[0], self._events[-1]) if self._events else ((0, 0), (0, 0))
         return Summary(
             devices=sum(len(channel.devices) for channel in channels),
             up=sum(channel.devices_up for channel in channels),
-            rate=(last - first) * NS_PER_S / (last_ns - first_ns) if last_ns > first_ns else 0.0,
+            rate=self._rate.per_s(),
             queued=sum(depth.queued for depth in self.depths.values()),
         )
 

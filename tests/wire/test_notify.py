@@ -1,47 +1,31 @@
 import asyncio
-import contextlib
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.notify import Manager
 from wire.notify import Notifier, Watchdog, starting
-
-
-class Manager:
-    """systemd's end of the socket."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind("\0" + address[1:] if address.startswith("@") else address)
-        self.socket.setblocking(False)
-
-    def heard(self) -> list[str]:
-        found = []
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                found.append(self.socket.recv(4096).decode())
-        return found
 
 
 @pytest.fixture
 def manager(tmp_path: Path) -> Iterator[Manager]:
     manager = Manager(str(tmp_path / "notify"))
     yield manager
-    manager.socket.close()
+    manager.close()
 
 
 def test_it_says_what_systemd_understands(manager: Manager) -> None:
     notifier = Notifier(manager.address)
     notifier.ready("3 channels")
     notifier.progress()
+    notifier.status("48 devices,\n46 up")
     notifier.starting_takes(30)
     notifier.stopping()
     assert manager.heard() == [
         "READY=1\nSTATUS=3 channels",
         "WATCHDOG=1",
+        "STATUS=48 devices, 46 up",
         "EXTEND_TIMEOUT_USEC=30000000",
         "STOPPING=1",
     ]
@@ -51,7 +35,7 @@ def test_an_abstract_socket_is_understood(tmp_path: Path) -> None:
     manager = Manager(f"@campus-test-{tmp_path.name}-{id(tmp_path)}")
     Notifier(manager.address).ready()
     assert manager.heard() == ["READY=1\nSTATUS="]
-    manager.socket.close()
+    manager.close()
 
 
 @pytest.mark.parametrize("address", ["", "/no/such/socket"])
