@@ -2,11 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Final, TextIO
+from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
 
 from wire.i18n import Texts, language_of
+from wire.record_lines import Output
+from wire.topics import Lane
+
+if TYPE_CHECKING:
+    from edge_agent.settings import EdgeSettings
 
 EXIT_OK: Final = 0
 EXIT_FINDINGS: Final = 1
@@ -30,6 +35,27 @@ def _log_level(name: str) -> str:
     if name.upper() not in LEVELS:
         raise typer.BadParameter(_T("edge.cli.bad_log", name=name, known=", ".join(LEVELS)))
     return name.upper()
+
+
+def _span(text: str | None) -> str | None:
+    from wire.pipe import span_s
+
+    try:
+        if text is not None:
+            span_s(text)
+    except ValueError:
+        raise typer.BadParameter(_T("edge.cli.bad_since", text=text)) from None
+    return text
+
+
+def _settings(config: Path, language: str | None) -> "EdgeSettings":
+    """Of a file that can be used; ends with what is wrong with it otherwise."""
+    from edge_agent.check_cli import load_or_report
+
+    loaded = load_or_report(config, language=language)
+    if loaded is None or loaded.settings is None:
+        raise typer.Exit(EXIT_SETTINGS)
+    return loaded.settings
 
 
 Config = Annotated[Path, typer.Option("--config", "-c", help=_T("edge.cli.opt.config"))]
@@ -73,15 +99,11 @@ def enrol(
 ) -> None:
     """Join a campus."""
     from edge_agent import version
-    from edge_agent.check_cli import load_or_report
     from edge_agent.enrol import EnrolError, files_of
     from edge_agent.enrol import enrol as join
 
     texts = Texts(lang)
-    loaded = load_or_report(config, language=lang)
-    if loaded is None or loaded.settings is None:
-        raise typer.Exit(EXIT_SETTINGS)
-    settings = loaded.settings
+    settings = _settings(config, lang)
     secret = token or _typed(sys.stdin, texts)
     try:
         answer = join(url, secret, edge=settings.edge, software=version(), files=files_of(settings))
@@ -185,14 +207,42 @@ def _first(group: ExceptionGroup[Exception]) -> Exception:
 def outbox(config: Config = DEFAULT_CONFIG, as_json: Json = False, lang: Language = None) -> None:  # noqa: FBT002  typer's
     """Show the outbox, also while the agent runs."""
     from edge_agent import OUTBOX_FILE
-    from edge_agent.check_cli import load_or_report
     from edge_agent.outbox_cli import show_outbox
 
-    loaded = load_or_report(config, language=lang)
-    if loaded is None or loaded.settings is None:
-        raise typer.Exit(EXIT_SETTINGS)
-    settings = loaded.settings
+    settings = _settings(config, lang)
     raise typer.Exit(show_outbox(settings.data_dir / OUTBOX_FILE, as_json=as_json, texts=Texts(lang)))
+
+
+@app.command(help=_T("edge.cli.tail"))
+def tail(  # noqa: PLR0917  typer calls it with names
+    config: Config = DEFAULT_CONFIG,
+    device: Annotated[str, typer.Option("--device", help=_T("edge.cli.opt.device"))] = "",
+    topic: Annotated[str, typer.Option("--topic", help=_T("edge.cli.opt.topic"))] = "",
+    lane: Annotated[Lane | None, typer.Option("--lane", help=_T("edge.cli.opt.lane"))] = None,
+    since: Annotated[str | None, typer.Option("--since", callback=_span, help=_T("edge.cli.opt.since"))] = None,
+    output: Annotated[Output, typer.Option("--output", "-o", help=_T("edge.cli.opt.output"))] = Output.LINE,
+    no_follow: Annotated[bool, typer.Option("--no-follow", help=_T("edge.cli.opt.no_follow"))] = False,  # noqa: FBT002  typer's way
+    lang: Language = None,
+) -> None:
+    """Follow the outbox."""
+    from zoneinfo import ZoneInfo
+
+    from edge_agent import OUTBOX_FILE
+    from edge_agent.tail_cli import Wanted
+    from edge_agent.tail_cli import tail as follow
+    from wire.pipe import span_s
+
+    settings = _settings(config, lang)
+    code = follow(
+        settings.data_dir / OUTBOX_FILE,
+        Wanted(device=device, topic=topic, lane=lane),
+        output=output,
+        zone=ZoneInfo(settings.site.zone),
+        since_s=None if since is None else span_s(since),
+        follow=not no_follow,
+        texts=Texts(lang),
+    )
+    raise typer.Exit(code)
 
 
 @app.command("version", help=_T("edge.cli.version"))

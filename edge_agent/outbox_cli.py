@@ -13,6 +13,7 @@ from rich.table import Table
 from edge_agent.outbox import OutboxError, Survey, survey
 from wire.clock import utc_text
 from wire.i18n import Texts
+from wire.logs import printable
 from wire.system_clock import SystemClock
 
 EXIT_OK: Final = 0
@@ -84,10 +85,6 @@ def _print(seen: Survey, texts: Texts) -> None:
     console.print(table)
     # Devices may call themselves what they like: nothing of it is markup, nothing of it speaks to the terminal.
     for item in seen.quarantined[-20:]:
-        typer.echo(f"{utc_text(item.wall_ns)}  {_plain(item.device)}  {_plain(item.reason)}  {item.length} B")
+        typer.echo(f"{utc_text(item.wall_ns)}  {printable(item.device)}  {printable(item.reason)}  {item.length} B")
     for name in seen.damaged_sets:
         typer.echo(texts("edge.outbox.set_aside", name=name))
-
-
-def _plain(text: str) -> str:
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)

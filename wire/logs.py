@@ -42,11 +42,17 @@ _TEXT_IS_HARMLESS: Final = (
 )
 
 
-def _quoted(value: object) -> str:
+def quoted(value: object) -> str:
+    """Text as a value of logfmt: what is foreign may neither end the line nor speak to a terminal."""
     text = str(value)
     if text and all(character.isprintable() and character not in ' "=' for character in text):
         return text
     return '"' + "".join(_escaped(character) for character in text) + '"'
+
+
+def printable(text: str) -> str:
+    """Text that ends no line and does not speak to a terminal."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def _escaped(character: str) -> str:
@@ -84,7 +90,7 @@ class LogfmtFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging.Formatter."""
-        fields = "".join(f" {name}={_quoted(value)}" for name, value in vars(record).items() if name not in _STANDARD)
+        fields = "".join(f" {name}={quoted(value)}" for name, value in vars(record).items() if name not in _STANDARD)
         line = f"{record.name}: {record.getMessage()}{fields}"
         if record.exc_info and record.exc_info[1] is not None:
             line += "\n" + "\n".join(_traceback(record.exc_info[1], set()))
