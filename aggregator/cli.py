@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from wire.i18n import Texts
+from wire.pipe import span_s
+from wire.record_lines import Output
+from wire.topics import Lane
 
 if TYPE_CHECKING:
     from aggregator.service import Service
@@ -47,6 +50,15 @@ TokenFile = Annotated[
 ]
 Url = Annotated[str | None, typer.Option("--url", help=_T("agg.cli.opt.url"))]
 CONFIG: Final = Path("aggregator.yaml")
+
+
+def _span(text: str | None) -> str | None:
+    try:
+        if text is not None:
+            span_s(text)
+    except ValueError:
+        raise typer.BadParameter(_T("agg.cli.bad_since", text=text)) from None
+    return text
 
 
 def _to_stderr(text: str) -> None:
@@ -126,6 +138,35 @@ def status(config: Config = CONFIG, as_json: Json = False, lang: Language = None
     from aggregator.office_cli import show_status
 
     raise typer.Exit(show_status(_settings(config, lang), as_json=as_json, texts=Texts(lang)))
+
+
+@app.command(help=_T("agg.cli.tail"))
+def tail(  # noqa: PLR0917  typer calls it with names
+    config: Config = CONFIG,
+    url: Url = None,
+    token_file: TokenFile = None,
+    device: Annotated[str, typer.Option("--device", help=_T("agg.cli.opt.of_device"))] = "",
+    topic: Annotated[str, typer.Option("--topic", help=_T("agg.cli.opt.tail_topic"))] = "",
+    lane: Annotated[Lane | None, typer.Option("--lane", help=_T("agg.cli.opt.tail_lane"))] = None,
+    since: Annotated[str | None, typer.Option("--since", callback=_span, help=_T("agg.cli.opt.since"))] = None,
+    output: Annotated[Output, typer.Option("--output", "-o", help=_T("agg.cli.opt.output"))] = Output.LINE,
+    lang: Language = None,
+) -> None:
+    """Follow the ledger."""
+    from zoneinfo import ZoneInfo
+
+    from aggregator.tail_cli import tail as follow
+
+    service = _service(config, url, token_file, lang)
+    code = follow(
+        service,
+        {"device": device, "topic": topic, "lane": "" if lane is None else lane.value},
+        output=output,
+        zone=ZoneInfo(_settings(config, lang).zone) if url is None else None,
+        since_s=None if since is None else span_s(since),
+        texts=Texts(lang),
+    )
+    raise typer.Exit(code)
 
 
 @edge_app.command("add", help=_T("agg.cli.edge_add"))

@@ -56,7 +56,7 @@ def send_command(
         waited = wait_s > 0
         return EXIT_FAILED if waited and any(item["result"] != "succeeded" for item in items) else EXIT_OK
 
-    return _told(ask, texts)
+    return told(ask, texts)
 
 
 def list_commands(
@@ -72,7 +72,7 @@ def list_commands(
             lister(COLUMNS, as_json=False, texts=texts)(items)
         return EXIT_OK
 
-    return _told(show, texts)
+    return told(show, texts)
 
 
 def show_command(service: Service, command_id: str, *, as_json: bool, texts: Texts) -> int:
@@ -83,10 +83,10 @@ def show_command(service: Service, command_id: str, *, as_json: bool, texts: Tex
         typer.echo(json.dumps({"schema": 1, **item}, ensure_ascii=False) if as_json else _line(item, texts))
         return EXIT_OK
 
-    return _told(show, texts)
+    return told(show, texts)
 
 
-def _told(call: Callable[[], int], texts: Texts) -> int:
+def told(call: Callable[[], int], texts: Texts) -> int:
     """What call gives; every way in which the service does not do it is told and has its code."""
     try:
         return call()

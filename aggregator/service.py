@@ -3,10 +3,11 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -44,12 +45,28 @@ class Service:
 
     def get(self, *parts: str, **query: str | int) -> dict[str, Any]:
         """Raises ServiceUnreachable, ServiceRefused."""
-        given = urlencode({name: value for name, value in query.items() if value != ""})
-        return self._call(parts, "GET", query=given)
+        return self._call(parts, "GET", query=_query(query))
 
     def post(self, *parts: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
         """Raises ServiceUnreachable, ServiceRefused."""
         return self._call(parts, "POST", data=json.dumps(body).encode(), headers=headers)
+
+    def stream(self, *parts: str, silent_s: float, **query: str | int) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(name, data) of server-sent events until the stream ends; the name is `message` where none is given.
+
+        silent_s: a stream that says nothing for so long, be it that there is nothing, is lost. Raises as get does.
+        """
+        request = self._request(parts, "GET", query=_query(query))
+        with _failures_told(), self._open(request, silent_s) as response:
+            name = "message"
+            for line in response:
+                key, _, value = line.rstrip(b"\r\n").partition(b": ")
+                if key == b"event":
+                    name = value.decode()
+                elif key == b"data":
+                    yield name, _document(value)
+                elif not key:
+                    name = "message"
 
     def _call(
         self,
@@ -60,22 +77,44 @@ class Service:
         data: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
+        request = self._request(parts, method, query=query, data=data, headers=headers)
+        with _failures_told(), self._open(request, TIMEOUT_S) as response:
+            return _document(response.read(ANSWER_BYTES_MAX))
+
+    def _request(
+        self,
+        parts: tuple[str, ...],
+        method: str,
+        *,
+        query: str = "",
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> urllib.request.Request:
         path = "/".join((PATH, *(quote(part, safe="") for part in parts)))
         request = urllib.request.Request(f"{self.base}{path}{'?' if query else ''}{query}", data, method=method)  # noqa: S310  the operator's own address
         for name, value in {**(headers or {}), "Content-Type": "application/json"}.items():
             request.add_header(name, value)
         if self.token:
             request.add_header("Authorization", f"Bearer {self.token}")
+        return request
+
+    @staticmethod
+    def _open(request: urllib.request.Request, timeout_s: float) -> HTTPResponse:
         # Ours is never behind a proxy, whatever the environment says for the rest of the world.
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with direct.open(request, timeout=TIMEOUT_S) as response:
-                return _document(response.read(ANSWER_BYTES_MAX))
-        except urllib.error.HTTPError as error:
-            with error:
-                raise _refused(error.code, error.read(ANSWER_BYTES_MAX)) from None
-        except (OSError, ValueError, HTTPException) as error:
-            raise ServiceUnreachable(str(getattr(error, "reason", error) or type(error).__name__)) from None
+        response: HTTPResponse = direct.open(request, timeout=timeout_s)
+        return response
+
+
+@contextmanager
+def _failures_told() -> Iterator[None]:
+    try:
+        yield
+    except urllib.error.HTTPError as error:
+        with error:
+            raise _refused(error.code, error.read(ANSWER_BYTES_MAX)) from None
+    except (OSError, ValueError, HTTPException) as error:
+        raise ServiceUnreachable(str(getattr(error, "reason", error) or type(error).__name__)) from None
 
 
 def running_base(run_file: Path) -> str:
@@ -86,6 +125,10 @@ def running_base(run_file: Path) -> str:
         return f"http://{host}:{running['http']}"
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ServiceUnreachable(str(error)) from None
+
+
+def _query(query: Mapping[str, str | int]) -> str:
+    return urlencode({name: value for name, value in query.items() if value != ""})
 
 
 def _document(body: bytes) -> dict[str, Any]:

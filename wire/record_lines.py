@@ -8,10 +8,9 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, tzinfo
 from enum import StrEnum
 from typing import Any, Final, TextIO
-from zoneinfo import ZoneInfo
 
 from wire.logs import printable, quoted
 
@@ -37,9 +36,11 @@ class Output(StrEnum):
 
 
 class RecordPrinter:
-    """Prints records to a stream, which it flushes when told. zone: of the times in lines; the others say UTC."""
+    """Prints records to a stream, which it flushes when told. zone: of the times in lines, absent the
+    machine's; the others say UTC.
+    """
 
-    def __init__(self, output: Output, stream: TextIO, zone: ZoneInfo) -> None:
+    def __init__(self, output: Output, stream: TextIO, zone: tzinfo | None) -> None:
         self._output = output
         self._stream = stream
         self._zone = zone
