@@ -112,6 +112,11 @@ async def test_nobody_gets_in_without_a_credential(rig: Rig, route: Route):
     assert answer.json()["code"] in {"not_signed_in", "sign_in_refused"}
 
 
+async def test_health_is_for_everybody(rig: Rig):
+    async with rig.client() as client:
+        assert (await client.get("/api/v1/health")).status_code == 200
+
+
 @each_guarded
 async def test_each_role_gets_where_its_guard_names_it_and_nowhere_else(rig: Rig, route: Route):
     rig.campus.feed.close()  # A stream that begins ends at once.
