@@ -304,8 +304,9 @@ def _check_place(source: Source) -> Iterator[Finding]:
     name, folder = source.value_at(("name",)), source.value_at(("device_class",))
     if isinstance(name, str) and name != source.path.stem:
         yield source.finding(("name",), "name_is_file", params={"expected": source.path.stem})
-    if isinstance(folder, str) and folder in set(DeviceClass) and folder != source.path.parent.name:
-        yield source.finding(("device_class",), "class_is_folder", params={"expected": source.path.parent.name})
+    parent = source.path.absolute().parent.name
+    if isinstance(folder, str) and folder in set(DeviceClass) and folder != parent:
+        yield source.finding(("device_class",), "class_is_folder", params={"expected": parent})
     wanted = source.value_at(("protocol",))
     if isinstance(wanted, str) and wanted not in protocol_names():
         params = {"name": wanted, "nearest": nearest(wanted, protocol_names())}

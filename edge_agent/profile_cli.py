@@ -106,6 +106,7 @@ def play_messages(  # noqa: PLR0917  each is an option of the command
     topic: Annotated[str | None, typer.Option("--topic", help=_T("profile.cli.opt.topic"))] = None,
     message: Annotated[Path | None, typer.Option("--message", help=_T("profile.cli.opt.message"))] = None,
     zone: Annotated[str, typer.Option("--zone", help=_T("profile.cli.opt.zone"))] = "Asia/Shanghai",
+    write: Annotated[bool, typer.Option("--write", help=_T("profile.cli.opt.write"))] = False,  # noqa: FBT002  typer's way
     folder: Folders = None,
     lang: Language = None,
 ) -> None:
@@ -125,7 +126,7 @@ def play_messages(  # noqa: PLR0917  each is an option of the command
         raise typer.Exit(EXIT_USAGE)
     if topic is not None and message is not None:
         raise typer.Exit(_interpret(profile, topic, message, zone, texts))
-    raise typer.Exit(_play_all(profile, cases or _checkout_cases(), texts))
+    raise typer.Exit(_play_all(profile, cases or _checkout_cases(), texts, write=write))
 
 
 @app.command("page", help=_T("profile.cli.page"))
@@ -178,23 +179,23 @@ def _checkout_cases() -> Path:
 # --- playing ------------------------------------------------------------------------------------------
 
 
-def _play_all(profile: "DeviceProfile", cases: Path, texts: Texts) -> int:
+def _play_all(profile: "DeviceProfile", cases: Path, texts: Texts, *, write: bool) -> int:
     from edge_agent.cases import BadCase, case_folders, play
 
-    folders = case_folders(cases, profile.protocol)
+    folders = case_folders(cases, profile)
     if not folders:
-        typer.echo(texts("profile.cli.no_cases", path=cases, protocol=profile.protocol), err=True)
+        typer.echo(texts("profile.cli.no_cases", path=cases, name=profile.name, protocol=profile.protocol), err=True)
         return EXIT_USAGE
     failed = 0
     for folder in folders:
         try:
-            played = play(profile, folder)
+            played = play(profile, folder, write=write)
         except BadCase as error:
             failed += 1
             typer.echo(texts("profile.cli.case_unreadable", name=folder.name, cause=error))
             continue
         failed += bool(played.diff)
-        outcome = "case_failed" if played.diff else "case_passed"
+        outcome = "case_written" if played.written else "case_failed" if played.diff else "case_passed"
         typer.echo(texts(f"profile.cli.{outcome}", name=played.name))
         for line in played.diff:
             typer.echo(f"    {line}")

@@ -3,6 +3,7 @@
     <cases>/<protocol>/<case>/messages.jsonl   one thing a device says a line, as its wire writes it (see the modules)
     <cases>/<protocol>/<case>/expected.json    one entry a line: {"decoded": […], "events": […]}
     <cases>/<protocol>/<case>/README.md        where it comes from
+    <cases>/<protocol>/<case>/profile          whose case it is, by name; absent: any profile's of the protocol
 
 A case needs no code. Its people are invented, so their numbers stand in it in clear. What a real device said is played
 without `reveal` and with a key of the moment: a ref under a key that everybody has would give the number away.
@@ -47,28 +48,46 @@ Replay = Callable[[Mapping[str, Any]], Sequence[Heard]]
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """One case, played. diff: lines, expected against given; empty when they agree."""
+    """One case, played. diff: lines, expected against given; empty when they agree. written: nothing was expected, and
+    now what was given is, for a person to read.
+    """
 
     name: str
-    diff: tuple[str, ...]
+    diff: tuple[str, ...] = ()
+    written: bool = False
 
 
 class BadCase(ValueError):
     """A case's own files cannot be read; names the file and the line."""
 
 
-def case_folders(cases: Path, protocol: str) -> list[Path]:
-    """The cases of a protocol, sorted by name. cases: the folder that holds one folder for each protocol."""
-    folder = cases / protocol.replace("-", "_")
-    return sorted(path.parent for path in folder.glob("*/messages.jsonl"))
+def case_folders(cases: Path, profile: DeviceProfile) -> list[Path]:
+    """The cases of a profile, sorted by name. cases: the folder that holds one folder for each protocol."""
+    folder = cases / profile.protocol.replace("-", "_")
+    found = sorted(path.parent for path in folder.glob("*/messages.jsonl"))
+    return [case for case in found if profile_of(case) in {profile.name, None}]
 
 
-def play(profile: DeviceProfile, folder: Path) -> Played:
-    """Play one case. Raises BadCase; LookupError when the profile's protocol has no codec."""
+def profile_of(case: Path) -> str | None:
+    """Whose case it is, if it says so."""
+    try:
+        return (case / "profile").read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return None
+
+
+def play(profile: DeviceProfile, folder: Path, *, write: bool = False) -> Played:
+    """Play one case. write: when nothing is expected yet, expect what comes.
+
+    Raises BadCase; LookupError when the profile's protocol has no codec.
+    """
     player = Player(codec(profile.protocol, Codec), profile, Pseudonymiser(CASES_KEY), reveal=True)
     given = player.play_file(folder / "messages.jsonl")
     path = folder / "expected.json"
     try:
+        if write and not path.exists():
+            path.write_text(json.dumps(given, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+            return Played(folder.name, written=True)
         expected = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadCase(f"{path}: {error}") from None

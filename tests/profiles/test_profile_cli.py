@@ -186,6 +186,41 @@ def test_a_case_that_cannot_be_read_fails_by_itself(tmp_path: Path, damage: str)
     assert "passed refused" in shown.stdout
 
 
+def test_what_a_new_case_comes_to_is_written_once_for_a_person_to_read(tmp_path: Path) -> None:
+    case = tmp_path / "facesluice" / "allowed"
+    shutil.copytree(CASES / "facesluice" / "allowed", case)
+    expected = json.loads((case / "expected.json").read_text(encoding="utf-8"))
+    (case / "expected.json").unlink()
+    assert call("test", "facesluice-mqtt", "--cases", tmp_path).exit_code == 1
+    shown = call("test", "facesluice-mqtt", "--cases", tmp_path, "--write", "--lang", "en")
+    assert (shown.exit_code, "written allowed" in shown.stdout) == (0, True)
+    assert json.loads((case / "expected.json").read_text(encoding="utf-8")) == expected
+    (case / "expected.json").write_text("[]", encoding="utf-8")
+    assert call("test", "facesluice-mqtt", "--cases", tmp_path, "--write").exit_code == 1
+    assert (case / "expected.json").read_text(encoding="utf-8") == "[]"
+
+
+def test_a_profile_is_not_held_against_the_cases_of_another(tmp_path: Path) -> None:
+    shown = call("test", "sdm-meter", "--lang", "en")
+    assert (shown.exit_code, "1 case, failed: 0" in shown.stdout) == (0, True)
+    for name, owner in (("allowed", "facesluice-mqtt"), ("refused", "another"), ("stranger", None)):
+        case = tmp_path / "facesluice" / name
+        shutil.copytree(CASES / "facesluice" / name, case)
+        (case / "profile").unlink()
+        if owner is not None:
+            (case / "profile").write_text(f"{owner}\n")
+    shown = call("test", "facesluice-mqtt", "--cases", tmp_path, "--lang", "en")
+    assert shown.exit_code == 0
+    assert [line.split()[1] for line in shown.stdout.splitlines()[:-1]] == ["allowed", "stranger"]
+
+
+def test_a_profile_is_checked_from_within_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "biometric").mkdir()
+    shutil.copy(FACESLUICE, tmp_path / "biometric")
+    monkeypatch.chdir(tmp_path / "biometric")
+    assert call("check", Path("facesluice-mqtt.yaml")).exit_code == 0
+
+
 def test_no_cases_is_not_a_pass(tmp_path: Path) -> None:
     assert call("test", "facesluice-mqtt", "--cases", tmp_path).exit_code == 2
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from device_profiles.catalogue import load_catalogue
 from device_profiles.model import DeviceProfile
-from edge_agent.cases import CASES_KEY, Player, payload_of
+from edge_agent.cases import CASES_KEY, Player, payload_of, profile_of
 from edge_agent.codecs import Codec, codec
 from wire.identity import Pseudonymiser
 
@@ -26,13 +26,10 @@ class Case:
         return self.folder.parent.name.replace("_", "-")
 
     def profile(self) -> DeviceProfile:
-        """The one a file `profile` in the folder names; else the protocol's only one."""
-        named = self.folder / "profile"
-        profiles = [one for one in load_catalogue(()).profiles.values() if one.protocol == self.protocol]
-        if named.exists():
-            profiles = [one for one in profiles if one.name == named.read_text(encoding="utf-8").strip()]
-        (profile,) = profiles
-        return profile
+        """The one that the folder names, so that a second profile of a protocol disturbs no case of the first."""
+        name = profile_of(self.folder)
+        assert name is not None, f"{self}: a file `profile` says whose case it is"
+        return load_catalogue(()).profiles[name]
 
     def rows(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.folder / "messages.jsonl").read_text(encoding="utf-8").splitlines()]

@@ -157,7 +157,7 @@ def fed(codec: Codec, sample: tuple[Case, Row, bytes], *pieces: bytes) -> list[C
 
 @codecs
 def test_there_is_something_to_spoil(codec: Codec) -> None:
-    assert len(samples(codec)) >= 2
+    assert samples(codec)
     assert any(isinstance(one, Message) for sample in samples(codec) for one in fed(codec, sample, sample[2]))
 
 
