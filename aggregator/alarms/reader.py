@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 from aggregator.alarms.alarm import Alarm, Moment, State, ended, raised, stepped
+from aggregator.alarms.denials import DENIED, NOBODY_TRIED, Denials
 from aggregator.alarms.facts import TRANSITION, step_of
 from aggregator.alarms.rules import TOPICS, Signal, signals_of
 from aggregator.ledger import Ledger, LedgerRow
@@ -34,12 +35,15 @@ class AlarmReader(Reader):
         """See Reader."""
         book = _Book(connection)
         for row in rows:
-            if row.body is None or not (row.topic in TOPICS or row.topic == TRANSITION):
+            refusal = row.topic.startswith(DENIED)
+            if row.body is None or not (refusal or row.topic in TOPICS or row.topic == TRANSITION):
                 continue
             event = decode_record(row.body)
             if not isinstance(event, Event):
                 continue
-            if row.topic != TRANSITION:
+            if refusal:
+                book.refused(row, event)
+            elif row.topic != TRANSITION:
                 for signal in signals_of(row, event):
                     book.told(signal, _moment(row, event))
             elif row.edge == CAMPUS_NODE:
@@ -50,6 +54,7 @@ class AlarmReader(Reader):
         """See Reader."""
         connection.execute(SQL["clear_alarms"])
         connection.execute(SQL["clear_steps"])
+        connection.execute(SQL["clear_denials"])
 
     # --- questions ------------------------------------------------------------------------------------
 
@@ -85,6 +90,7 @@ class _Book:
         self._last: dict[tuple[str, str], str | None] = {}
         self._changed: set[str] = set()
         self._steps: list[dict[str, object]] = []
+        self._denials: Denials | None = None
 
     def told(self, signal: Signal, at: Moment) -> None:
         """A source said something."""
@@ -102,6 +108,17 @@ class _Book:
             return
         if after is not before:
             self._keep(after)
+
+    def refused(self, row: LedgerRow, event: Event) -> None:
+        """Somebody was not let in. Old news of it is no sign that somebody is at the door."""
+        moment = _moment(row, event)
+        if moment.quiet or event.reason == NOBODY_TRIED:
+            return
+        if self._denials is None:
+            known = self._connection.execute(SQL["denials"]).fetchone()
+            self._denials = Denials() if known is None else Denials(known["moments"])
+        if self._denials.told(row.device_id, row.occurred_ns, row.received_ns):
+            self.told(Signal("repeated_denials", row.device_id, True, None), moment)  # noqa: FBT003  a NamedTuple
 
     def stepped(self, row: LedgerRow, event: Event) -> None:
         """Somebody did something."""
@@ -121,6 +138,8 @@ class _Book:
             many(SQL["set_alarm"], (_parameters(self._alarms[alarm_id]) for alarm_id in sorted(self._changed)))
         if self._steps:
             many(SQL["add_step"], self._steps)
+        if self._denials is not None:
+            self._connection.execute(SQL["set_denials"], {"moments": self._denials.text()})
 
     def _last_of(self, kind: str, source: str) -> Alarm | None:
         key = (kind, source)

@@ -28,6 +28,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "door_forced": Kind(1),
     "door_tamper": Kind(2),
     "wrong_tries": Kind(2),
+    "repeated_denials": Kind(2),
     "camera_tamper": Kind(2),
     "camera_loss": Kind(2),
     "edge_forked": Kind(2),
@@ -116,9 +117,9 @@ def signals_of(row: LedgerRow, event: Event) -> Iterator[Signal]:
     of_campus = row.edge == CAMPUS_NODE
     state = event.values.get("state")
     for rule in _BY_TOPIC.get(row.topic, ()):
-        if rule.campus is not of_campus:
-            continue
         source = str(event.values.get("device") or event.values.get("edge") or "") if of_campus else row.device_id
+        if rule.campus is not of_campus or not source:
+            continue
         if state in rule.begins or state in rule.ends:
             condition = "/".join(str(event.values[name]) for name in _APART if name in event.values)
             yield Signal(rule.kind, source, state in rule.begins, condition[:CONDITION_MAX])

@@ -46,6 +46,18 @@ SELECT * FROM alarms
 WHERE state IN (:first, :second, :third) AND (opened < :opened OR (opened = :opened AND id > :id))
 ORDER BY opened DESC, id LIMIT :limit;
 
+-- name: denials
+-- What is known of refusals of the last minutes.
+SELECT moments FROM alarm_denials WHERE id = 1;
+
+-- name: set_denials
+-- The same, after a batch.
+INSERT INTO alarm_denials (id, moments) VALUES (1, :moments) ON CONFLICT (id) DO UPDATE SET moments = excluded.moments;
+
+-- name: clear_denials
+-- Before a rebuild.
+DELETE FROM alarm_denials;
+
 -- name: clear_alarms
 -- Before a rebuild.
 DELETE FROM alarms;

@@ -25,6 +25,12 @@ CREATE INDEX alarms_by_state ON alarms (state, opened, id);
 CREATE INDEX alarms_by_opening ON alarms (opened, id);
 CREATE INDEX alarms_by_change ON alarms (changed);
 
+-- What is known of refusals of the last minutes. One row.
+CREATE TABLE alarm_denials (
+    id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+    moments TEXT NOT NULL
+);
+
 CREATE TABLE alarm_steps (
     alarm TEXT NOT NULL,
     position INTEGER NOT NULL,
