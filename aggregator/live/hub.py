@@ -244,13 +244,22 @@ class LiveHub:
                     number = self._next
                     yield GAP
                 elif number < self._next:
-                    start = number - self._ring[0].number
-                    frames = [self._ring[index] for index in range(start, min(start + FRAMES_AT_ONCE, len(self._ring)))]
-                    number = frames[-1].number + 1
-                    yield b"".join(frame.encoded(people=people) for frame in frames)
+                    chunk, number = self._encoded_from(number, people=people)
+                    yield chunk
+                    del chunk
                 else:
                     await self._moved.wait()
         finally:
             self.watchers -= 1
             if not self.watchers:
                 self._wanted.clear()
+
+    def _encoded_from(self, number: int, *, people: bool) -> tuple[bytes, int]:
+        """Frames from a number in the ring on, and the number after them.
+
+        Apart from `watch`, so that one whose watcher does not read holds on to no frame.
+        """
+        start = number - self._ring[0].number
+        end = min(start + FRAMES_AT_ONCE, len(self._ring))
+        chunk = b"".join(self._ring[index].encoded(people=people) for index in range(start, end))
+        return chunk, number + end - start

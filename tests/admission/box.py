@@ -163,8 +163,8 @@ class Box:
         }
         return self.topic(lane), encode_batch(Batch(**said | fields), [row.body for row in rows])
 
-    def heartbeat(self) -> tuple[UpTopic, bytes]:
-        beat = Heartbeat(session=self.nonce, epoch=self.epoch, stamp=self.clock.stamp())
+    def heartbeat(self, **fields) -> tuple[UpTopic, bytes]:
+        beat = Heartbeat(session=self.nonce, epoch=self.epoch, stamp=self.clock.stamp(), **fields)
         return self.topic(Up.HEARTBEAT), encode_heartbeat(beat)
 
 
