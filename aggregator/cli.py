@@ -133,7 +133,7 @@ def run(
 
 
 @app.command(help=_T("agg.cli.status"))
-def status(config: Config = CONFIG, as_json: Json = False, lang: Language = None) -> None:  # noqa: FBT002
+def status(config: Config = CONFIG, as_json: Json = False, lang: Language = None) -> None:  # noqa: FBT002  typer's way
     """Ask the running aggregator how it is."""
     from aggregator.office_cli import show_status
 
@@ -183,7 +183,7 @@ def edge_add(
 
 
 @edge_app.command("list", help=_T("agg.cli.edge_list"))
-def edge_list(config: Config = CONFIG, as_json: Json = False, lang: Language = None) -> None:  # noqa: FBT002
+def edge_list(config: Config = CONFIG, as_json: Json = False, lang: Language = None) -> None:  # noqa: FBT002  typer's way
     """All boxes that ever joined."""
     from aggregator.office_cli import list_edges
 
@@ -213,7 +213,7 @@ def token_create(
 
 
 @token_app.command("list", help=_T("agg.cli.token_list"))
-def token_list(config: Config = CONFIG, as_json: Json = False, lang: Language = None) -> None:  # noqa: FBT002
+def token_list(config: Config = CONFIG, as_json: Json = False, lang: Language = None) -> None:  # noqa: FBT002  typer's way
     """All tokens, never their secrets."""
     from aggregator.office_cli import list_tokens
 

@@ -71,7 +71,7 @@ def raw(fields: Mapping[int, Field], number: int) -> bytes:
     """A field's bytes, none when it is not there. Raises ValueError when it has none."""
     value = fields.get(number, b"")
     if not isinstance(value, bytes):
-        raise ValueError("not bytes")  # noqa: TRY004
+        raise ValueError("not bytes")  # noqa: TRY004  foreign bytes, as above
     return value
 
 

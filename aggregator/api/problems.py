@@ -49,12 +49,12 @@ def install(app: FastAPI) -> None:
         return error.response()
 
     async def http(_request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)  # noqa: S101
+        assert isinstance(error, HTTPException)  # noqa: S101  registered for this type only
         code = _CODES.get(error.status_code, f"http_{error.status_code}")
         return Problem(error.status_code, code, headers=error.headers).response()
 
     async def invalid(_request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)  # noqa: S101
+        assert isinstance(error, RequestValidationError)  # noqa: S101  registered for this type only
         # Where and what kind, never what was sent: it may be a password.
         findings = [{"at": [str(part) for part in item["loc"]], "kind": item["type"]} for item in error.errors()]
         return Problem(422, "invalid", {"findings": findings}).response()

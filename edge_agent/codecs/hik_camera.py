@@ -97,13 +97,13 @@ def _number(text: str) -> int | None:
 
 
 class _Alert(msgspec.Struct):
-    eventType: msgspec.Raw = loose.ABSENT  # noqa: N815  the device's own names
-    eventState: msgspec.Raw = loose.ABSENT  # noqa: N815
-    dateTime: msgspec.Raw = loose.ABSENT  # noqa: N815
-    channelID: msgspec.Raw = loose.ABSENT  # noqa: N815
-    dynChannelID: msgspec.Raw = loose.ABSENT  # noqa: N815
-    inputIOPortID: msgspec.Raw = loose.ABSENT  # noqa: N815
-    dynInputIOPortID: msgspec.Raw = loose.ABSENT  # noqa: N815
+    eventType: msgspec.Raw = loose.ABSENT  # noqa: N815  the device's own name
+    eventState: msgspec.Raw = loose.ABSENT  # noqa: N815  the device's own name
+    dateTime: msgspec.Raw = loose.ABSENT  # noqa: N815  the device's own name
+    channelID: msgspec.Raw = loose.ABSENT  # noqa: N815  the device's own name
+    dynChannelID: msgspec.Raw = loose.ABSENT  # noqa: N815  the device's own name
+    inputIOPortID: msgspec.Raw = loose.ABSENT  # noqa: N815  the device's own name
+    dynInputIOPortID: msgspec.Raw = loose.ABSENT  # noqa: N815  the device's own name
 
 
 class _Wrapped(msgspec.Struct):

@@ -1,25 +1,12 @@
 """A real mosquitto on a free loopback port, for as long as a test needs it."""
 
 import asyncio
-import os
-import shutil
 import socket
 import subprocess
 from pathlib import Path
 
-import pytest
-
+from tests.support.peers import find_program
 from wire.mqtt_link import BrokerAddress
-
-
-def program() -> str:
-    """mosquitto's path; skips the test where it is not installed, fails it where it must be."""
-    found = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
-    if found is None:
-        if os.environ.get("CAMPUS_REQUIRE_PEERS") == "1":
-            pytest.fail("mosquitto is required and not installed")
-        pytest.skip("mosquitto is not installed")
-    return found
 
 
 class Broker:
@@ -29,7 +16,7 @@ class Broker:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.address = BrokerAddress(host="127.0.0.1", port=probe.getsockname()[1])
-        self._program = program()
+        self._program = find_program("mosquitto", "mosquitto")
         self._config = folder / "mosquitto.conf"
         self._config.write_text(
             f"listener {self.address.port} 127.0.0.1\nallow_anonymous true\nmax_inflight_messages 1000\n"

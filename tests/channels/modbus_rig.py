@@ -63,7 +63,7 @@ class Wire(asyncio.Transport):
         self.heard = heard
         self.open = True
 
-    def write(self, data: bytes) -> None:  # type: ignore[override]  # memoryview is not used
+    def write(self, data: bytes) -> None:
         self.heard(self, bytes(data))
 
     def close(self) -> None:
@@ -103,7 +103,7 @@ class Peer:
 
         async def create() -> tuple[Wire, asyncio.BaseProtocol]:
             self.dials += 1
-            self.wire = Wire(manager, self._heard)  # type: ignore[arg-type]  # it is one in all but name
+            self.wire = Wire(manager, self._heard)
             manager.connection_made(self.wire)
             return self.wire, manager
 

@@ -111,7 +111,7 @@ async def test_the_box_knows_a_right_opening_from_a_forced_one() -> None:
         moves(link, "Door Open")
         moves(link, "Door Closed")
         # Ten seconds after a release the door is anybody's who has a crowbar.
-        doors.keeper._clock.advance(11)  # type: ignore[attr-defined]
+        doors.keeper._clock.advance(11)
         moves(link, "Door Open")
         says(link, type="WARN", src="tamper", desc="Door was tampered!", data="", cmd="event")
         moves(link, "Door Closed")

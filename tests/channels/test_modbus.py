@@ -177,7 +177,7 @@ async def test_a_refused_register_is_found_its_neighbours_are_read_and_it_is_two
     assert rig.values("active_power")
     lines = [record for record in caplog.records if "refuse" in record.message]
     assert [line.message for line in lines] == ["device refuses a resource", "device refuses no more"]
-    assert {line.resource for line in lines} == {"active_power"}  # type: ignore[attr-defined]  # extra
+    assert {line.resource for line in lines} == {"active_power"}
 
 
 @virtual

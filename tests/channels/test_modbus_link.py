@@ -141,7 +141,7 @@ async def test_every_truncation_is_no_answer_and_harms_nobody_after_it(kind: Kin
     peer = Peer(kind, {1: Numbered()})
     link = await peer.connect(make_link(kind))
     for length in range(1, 11 if kind == "tcp" else 7):
-        peer.spoil = lambda frame, length=length: [(0.01, frame[:length])]  # type: ignore[misc]
+        peer.spoil = lambda frame, length=length: [(0.01, frame[:length])]
         assert await read(link, 11) is None
         peer.spoil = lambda frame: [(0.01, frame)]
         assert await read(link, 22) == [22]

@@ -8,7 +8,7 @@ LIMIT = {"door": 10 * NS_PER_S, "heat": 10 * NS_PER_S}
 
 
 def heat(degrees: float | None, quality: str = "good") -> Value:
-    return Value(resource="heat", value=degrees, unit="Cel", quality=quality)  # type: ignore[arg-type]  # one of four
+    return Value(resource="heat", value=degrees, unit="Cel", quality=quality)
 
 
 def told() -> Told:
@@ -16,7 +16,7 @@ def told() -> Told:
 
 
 def states(one: Told, value: object, now_s: float = 0) -> list[tuple[object, bool]]:
-    brought = Value(resource="door", value=value)  # type: ignore[arg-type]  # a scalar
+    brought = Value(resource="door", value=value)
     messages, measured = one.news([brought], int(now_s * NS_PER_S))
     assert measured == []
     return [(message.fields["door"], message.initialized) for message in messages]

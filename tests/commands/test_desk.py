@@ -89,7 +89,7 @@ class Box:
                 stamp=self.rig.box.clock.stamp(),
                 command_id=command.id,
                 group_id=command.group_id,
-                result=result,  # type: ignore[arg-type]  # of the tests
+                result=result,
             )
         )
         await self.read()
@@ -204,10 +204,10 @@ async def test_a_kill_before_the_sending_is_carried_on_with_the_same_key(box: Bo
     async def killed(*_args: Any) -> Any:
         raise KeyboardInterrupt
 
-    box.rig.campus.desk._ledger.append_campus = killed  # type: ignore[method-assign]  # a kill
+    box.rig.campus.desk._ledger.append_campus = killed
     with pytest.raises(KeyboardInterrupt):
         await ask(box)
-    box.rig.campus.desk._ledger.append_campus = append  # type: ignore[method-assign]
+    box.rig.campus.desk._ledger.append_campus = append
     assert box.heard() == []
     answer = await ask(box)
     (command,) = box.heard()
@@ -377,9 +377,9 @@ async def test_a_heartbeat_of_an_earlier_session_ends_nothing_of_a_later_one(box
         await box.read()
         return await open_of(edge)
 
-    view.open_of = slowly  # type: ignore[method-assign]  # of this test
+    view.open_of = slowly
     await desk.settle(box.edge, earlier)
-    view.open_of = open_of  # type: ignore[method-assign]
+    view.open_of = open_of
     await box.read()
     assert (await shown(box, asked[0]))["state"] == "requested"
 
@@ -403,10 +403,10 @@ async def test_a_key_under_which_something_was_done_is_never_forgotten(box: Box)
             raise KeyboardInterrupt
         return await append(*args)
 
-    box.rig.campus.desk._ledger.append_campus = killed_at_the_second  # type: ignore[method-assign]  # a kill
+    box.rig.campus.desk._ledger.append_campus = killed_at_the_second
     with pytest.raises(KeyboardInterrupt):
         await ask(box, *DEVICE_NAMES)
-    box.rig.campus.desk._ledger.append_campus = append  # type: ignore[method-assign]
+    box.rig.campus.desk._ledger.append_campus = append
     (first,) = box.heard()
     box.rig.clock.advance(60)
     assert (await ask(box, *DEVICE_NAMES)).status_code == 503

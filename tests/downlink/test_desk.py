@@ -35,7 +35,7 @@ async def test_a_command_is_taken_carried_out_and_ended(tmp_path: Path) -> None:
 @pytest.mark.parametrize("result", ["rejected", "unreachable", "unknown"])
 async def test_the_end_is_what_the_channel_says(tmp_path: Path, result: str) -> None:
     async with box(tmp_path / "o.sqlite") as rig:
-        rig.answer = Performed(result, "because")  # type: ignore[arg-type]  # of the parameters above
+        rig.answer = Performed(result, "because")
         await rig.send(rig.command(rig.lease()))
         (outcome,) = await rig.ended()
         assert (outcome.result, outcome.reason) == (result, "because")
@@ -57,7 +57,7 @@ async def test_what_cannot_be_done_is_refused_and_nothing_is_sent(
     tmp_path: Path, change: dict[str, object], reason: str
 ) -> None:
     async with box(tmp_path / "o.sqlite") as rig:
-        await rig.send(rig.command(rig.lease(), **change))  # type: ignore[arg-type]  # of the parameters above
+        await rig.send(rig.command(rig.lease(), **change))
         (outcome,) = await rig.ended()
         assert (outcome.result, outcome.reason) == ("rejected", reason)
         assert outcome.device in {DEVICE, EDGE}
@@ -79,9 +79,9 @@ async def test_a_lease_that_runs_out_while_the_disk_is_slow_gives_no_right(tmp_p
 
         async def slow(entries: object) -> object:
             rig.clock.advance(LEASE_VALID_S)
-            return await append(entries)  # type: ignore[arg-type]  # passed through
+            return await append(entries)
 
-        rig.outbox.append = slow  # type: ignore[method-assign,assignment]  # a slow disk
+        rig.outbox.append = slow
         await rig.send(rig.command(rig.lease()))
         (outcome,) = await rig.ended()
         assert (outcome.result, rig.orders) == ("expired", [])
@@ -93,9 +93,9 @@ async def test_a_session_that_ends_while_the_disk_is_slow_takes_the_right_away(t
 
         async def slow(entries: object) -> object:
             rig.desk.disconnected()
-            return await append(entries)  # type: ignore[arg-type]  # passed through
+            return await append(entries)
 
-        rig.outbox.append = slow  # type: ignore[method-assign,assignment]  # a slow disk
+        rig.outbox.append = slow
         await rig.send(rig.command(rig.lease()))
         (outcome,) = await rig.ended()
         assert (outcome.result, rig.orders) == ("expired", [])

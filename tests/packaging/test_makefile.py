@@ -1,19 +1,16 @@
 """What `make` offers is what it says it offers. Nothing is run: `make -n` only tells."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
+from tests.support.peers import find_program
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
-
 
 def told(*arguments: str) -> str:
-    command = ["make", "--no-print-directory", "-C", str(ROOT), *arguments]
+    command = [find_program("make", "make"), "--no-print-directory", "-C", str(ROOT), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 

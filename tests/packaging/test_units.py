@@ -1,10 +1,10 @@
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.support.peers import find_program
 
 ROOT = Path(__file__).parents[2]
 UNITS = sorted((ROOT / "systemd").rglob("*.service"))
@@ -13,12 +13,7 @@ EXPOSURE_MAX = 20
 
 
 def systemd_analyze() -> str:
-    found = shutil.which("systemd-analyze")
-    if found is None:
-        if os.environ.get("CAMPUS_REQUIRE_PEERS") == "1":
-            pytest.fail("systemd-analyze is not installed")
-        pytest.skip("systemd-analyze is not installed")
-    return found
+    return find_program("systemd-analyze", "systemd")
 
 
 def test_there_are_units() -> None:

@@ -82,7 +82,7 @@ class NullModem:
             self.paths.append(os.ttyname(slave))
         loop = asyncio.get_running_loop()
         for here, there in (self._masters, self._masters[::-1]):
-            loop.add_reader(here, lambda here=here, there=there: os.write(there, os.read(here, 4096)))  # type: ignore[misc]
+            loop.add_reader(here, lambda here=here, there=there: os.write(there, os.read(here, 4096)))
 
     def close(self) -> None:
         for master in self._masters:

@@ -22,7 +22,7 @@ def profile(attributes: dict[str, Any], value_type: str = "Float64", **propertie
     resource = DeviceResource(
         name="value",
         attributes={**HOLDING, **attributes},
-        properties=ResourceProperties(value_type=value_type, read_write="RW", **properties),  # type: ignore[arg-type]  # as YAML
+        properties=ResourceProperties(value_type=value_type, read_write="RW", **properties),
     )
     return XY_MD02.model_copy(update={"device_resources": (resource,)})
 

@@ -45,7 +45,7 @@ class Campus:
         self.number = 0
 
     def projector(self) -> Projector:
-        return Projector(self.rig.ledger, self.rig.views, self.store)  # type: ignore[arg-type]  # no curve
+        return Projector(self.rig.ledger, self.rig.views, self.store)
 
     async def measure(self, count: int) -> None:
         readings = []

@@ -18,6 +18,7 @@ from simulators.broker import (
     mosquitto,
 )
 from simulators.children import Child, Supervisor, free_ports, wait_for_port
+from tests.support.peers import missing
 from tests.support.waiting import until
 from wire.mqtt_link import BrokerAddress, LinkError, Message, MqttLink
 
@@ -35,9 +36,7 @@ def prepared(flavour: Flavour, folder: Path) -> EmbeddedBroker:
     if flavour is Flavour.IOTCORE:
         return iotcore(folder, {USER: PASSWORD}, device_port=device_port, uplink_port=uplink_port)
     if find_mosquitto() is None:
-        if os.environ.get("CAMPUS_REQUIRE_PEERS") == "1":
-            pytest.fail("mosquitto is not installed")
-        pytest.skip("mosquitto is not installed")
+        missing("mosquitto", "mosquitto")
     config = folder / "mosquitto.conf"
     config.write_text(f"listener {device_port} {HOST}\nallow_anonymous true\nmax_inflight_messages 1000\n")
     return mosquitto(config, device_port)

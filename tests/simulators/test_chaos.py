@@ -31,7 +31,7 @@ class Recorder:
 
 def stage(*faults: Fault) -> tuple[Chaos, Recorder, Recorder, Recorder]:
     children, device, line = Recorder(), Recorder(), Recorder()
-    return Chaos(faults, children, {"face-1": device}, {"gate-1": line}), children, device, line  # type: ignore[arg-type]  # stand-ins
+    return Chaos(faults, children, {"face-1": device}, {"gate-1": line}), children, device, line
 
 
 async def test_every_harm_reaches_its_target_and_is_counted() -> None:

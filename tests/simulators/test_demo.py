@@ -18,6 +18,7 @@ import pytest
 from simulators.broker import Flavour, find_mosquitto
 from simulators.people import make_people
 from simulators.picture import CANARY, CANARY_BYTES
+from tests.support.peers import missing
 
 pytestmark = pytest.mark.processes
 
@@ -25,9 +26,7 @@ pytestmark = pytest.mark.processes
 @pytest.fixture(params=list(Flavour))
 def flavour(request: pytest.FixtureRequest) -> Flavour:
     if request.param is Flavour.MOSQUITTO and find_mosquitto() is None:
-        if os.environ.get("CAMPUS_REQUIRE_PEERS") == "1":
-            pytest.fail("mosquitto is not installed")
-        pytest.skip("mosquitto is not installed")
+        missing("mosquitto", "mosquitto")
     return request.param
 
 

@@ -20,7 +20,7 @@ async def serve() -> AsyncIterator[Serve]:
     async def start(answer: bytes) -> ApiClient:
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writers.append(writer)
-            client.asked = await reader.readuntil(b"\r\n\r\n")  # type: ignore[attr-defined]  for the assertions
+            client.asked = await reader.readuntil(b"\r\n\r\n")
             for at in range(0, len(answer), 7):
                 writer.write(answer[at : at + 7])
                 await writer.drain()
@@ -57,7 +57,7 @@ async def test_json_with_a_length_and_in_chunks(serve: Serve) -> None:
 async def test_the_token_and_the_query_are_sent(serve: Serve) -> None:
     client = await serve(answer(b"{}"))
     await client.get("/api/v1/events", after="a b", limit=5)
-    asked = client.asked.decode()  # type: ignore[attr-defined]
+    asked = client.asked.decode()
     assert asked.startswith("GET /api/v1/events?after=a+b&limit=5 HTTP/1.1\r\n")
     assert "Authorization: Bearer t0\r\n" in asked
 
@@ -100,7 +100,7 @@ async def test_a_stream_gives_whole_events_with_their_ids(serve: Serve) -> None:
         ServerSentEvent("9", "message", "one\ntwo"),
         ServerSentEvent("9", "message", "last"),
     ]
-    assert b"Last-Event-ID: 5\r\n" in client.asked  # type: ignore[attr-defined]
+    assert b"Last-Event-ID: 5\r\n" in client.asked
 
 
 async def test_a_refused_stream_is_an_error(serve: Serve) -> None:

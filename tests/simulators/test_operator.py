@@ -25,7 +25,7 @@ class Api:
 
 
 def operator(*items: dict[str, Any]) -> Operator:
-    made = Operator(Api([*items]), [Order("gate-1/face-1", "AccessDoor")], seeded(1))  # type: ignore[arg-type]
+    made = Operator(Api([*items]), [Order("gate-1/face-1", "AccessDoor")], seeded(1))
     made._asked_ns = {str(item["id"]): 0 for item in items}
     made.issued = len(items)
     return made

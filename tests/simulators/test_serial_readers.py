@@ -36,14 +36,14 @@ async def test_a_tag_is_said_again_while_it_is_held_there(reader: SerialReader) 
     data = read(reader.path)
     assert data == tag_frame(12345678) * (len(data) // 14)
     assert len(data) // 14 == 3
-    assert reader._witness.of("said") == ["tag"]  # type: ignore[attr-defined]  # of the rig
+    assert reader._witness.of("said") == ["tag"]
 
 
 async def test_a_pulled_reader_says_nothing_and_has_no_file(reader: SerialReader) -> None:
     reader.unplug()
     assert not reader.path.is_symlink()
     await reader.show("0012345678")
-    assert reader._witness.of("said") == []  # type: ignore[attr-defined]
+    assert reader._witness.of("said") == []
     reader.replug()
     await reader.show("0000000001", held_s=0)
     assert read(reader.path) == tag_frame(1)

@@ -1,7 +1,5 @@
 """Debian's InfluxDB in a folder of the test. What version 2 adds stands before it in influx_v2."""
 
-import os
-import shutil
 import subprocess
 import time
 import urllib.error
@@ -10,9 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from simulators.children import free_ports
+from tests.support.peers import find_program
 
 START_WITHIN_S = 30.0
 CONFIG = """\
@@ -34,12 +31,7 @@ bind-address = "127.0.0.1:{rpc}"
 
 
 def influxd() -> str:
-    found = shutil.which("influxd")
-    if found is None:
-        if os.environ.get("CAMPUS_REQUIRE_PEERS") == "1":
-            pytest.fail("influxd is not installed")
-        pytest.skip("influxd is not installed: apt-get install influxdb")
-    return found
+    return find_program("influxd", "influxdb")
 
 
 class Influx:

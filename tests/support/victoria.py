@@ -5,8 +5,6 @@ It is a witness of what goes over the wire, and of nothing else. It keeps millis
 """
 
 import json
-import os
-import shutil
 import subprocess
 import time
 import urllib.parse
@@ -16,9 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from simulators.children import free_ports
+from tests.support.peers import find_program
 
 START_WITHIN_S = 30.0
 # Points of one series within a millisecond are one to it; those of the test lie a second apart.
@@ -26,12 +23,7 @@ ARGUMENTS = ("-dedup.minScrapeInterval=1ms", "-retentionPeriod=100y", "-search.d
 
 
 def victoria() -> str:
-    found = shutil.which("victoria-metrics")
-    if found is None:
-        if os.environ.get("CAMPUS_REQUIRE_PEERS") == "1":
-            pytest.fail("victoria-metrics is not installed")
-        pytest.skip("victoria-metrics is not installed: apt-get install victoria-metrics")
-    return found
+    return find_program("victoria-metrics", "victoria-metrics")
 
 
 class Victoria:
