@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from device_profiles.findings import Finding, in_order, nearest
@@ -118,7 +118,11 @@ class CardRule(StrictModel):
     technology: Literal["em4100", "iso14443a", "iso14443b", "iso15693", "wiegand"]
     notation: Literal["hex", "decimal", "wiegand"] = "hex"
     byte_order: Literal["air", "reversed"] = "air"
-    length: CardLength | Annotated[tuple[CardLength, ...], Field(min_length=2, max_length=4, strict=False)]
+    length: Annotated[
+        Annotated[CardLength, Tag("one")]
+        | Annotated[tuple[CardLength, ...], Field(min_length=2, max_length=4, strict=False), Tag("many")],
+        Discriminator(lambda given: "many" if isinstance(given, list | tuple) else "one"),
+    ]
     truncate_to: Literal[24, 32] | None = None
 
     @model_validator(mode="after")

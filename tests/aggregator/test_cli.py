@@ -111,6 +111,36 @@ def test_a_database_that_cannot_be_used_is_told_in_one_line(folder: Path, damage
     assert err.strip()
 
 
+@pytest.mark.parametrize(
+    ("options", "grants"),
+    [
+        ((), {"mqtt/face/basic", "mqtt/face/heartbeat", "mqtt/face/+/+", "mqtt/face/+"}),
+        (("--protocol", "esprfid"), {"rfid/send", "rfid/cmd"}),
+        (("--protocol", "esprfid", "--prefix", "doors/east"), {"doors/east/send", "doors/east/cmd"}),
+        (
+            ("--protocol", "nxt-pa", "--device-id", "NXT2204-000001"),
+            {"channels/school/messages/NXT2204-000001", "channels/school/messages/common/device"},
+        ),
+    ],
+)
+def test_devices_get_an_account_for_the_topics_of_their_protocol(
+    folder: Path, options: tuple[str, ...], grants: set[str]
+) -> None:
+    code, out, _ = call(folder, "terminal", "add", "devices", *options)
+    assert (code, len(out.split())) == (0, 1)
+    users = json.loads((folder / "broker" / "users.json").read_text())["users"]
+    (user,) = [one for one in users if one["name"] == "devices"]
+    assert {topic for _, topic in user["grants"]} == grants
+    assert out.strip() not in json.dumps(users)
+
+
+@pytest.mark.parametrize("spoken", ["esprfd", "modbus"])
+def test_a_protocol_that_speaks_to_no_broker_is_a_slip(folder: Path, spoken: str) -> None:
+    code, _, err = call(folder, "terminal", "add", "devices", "--protocol", spoken)
+    assert code == 2
+    assert "esprfid, facesluice, nxt-pa" in err
+
+
 def test_nobody_there_is_told_as_unreachable(folder: Path) -> None:
     assert call(folder, "status")[0] == 4
     (folder / "data").mkdir(exist_ok=True)
