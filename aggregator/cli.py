@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from wire.i18n import Texts
-from wire.pipe import span_s
-from wire.record_lines import Output
-from wire.topics import Lane
+from wire.pipe import Output, span_s
 
 if TYPE_CHECKING:
     from aggregator.service import Service
@@ -50,6 +48,14 @@ TokenFile = Annotated[
 ]
 Url = Annotated[str | None, typer.Option("--url", help=_T("agg.cli.opt.url"))]
 CONFIG: Final = Path("aggregator.yaml")
+
+
+def _lane(name: str) -> str:
+    from wire.topics import LANES
+
+    if name.upper() not in {"", *LANES}:
+        raise typer.BadParameter(_T("agg.cli.bad_lane", name=name, known=" ".join(LANES)))
+    return name.upper()
 
 
 def _span(text: str | None) -> str | None:
@@ -147,7 +153,7 @@ def tail(  # noqa: PLR0917  typer calls it with names
     token_file: TokenFile = None,
     device: Annotated[str, typer.Option("--device", help=_T("agg.cli.opt.of_device"))] = "",
     topic: Annotated[str, typer.Option("--topic", help=_T("agg.cli.opt.tail_topic"))] = "",
-    lane: Annotated[Lane | None, typer.Option("--lane", help=_T("agg.cli.opt.tail_lane"))] = None,
+    lane: Annotated[str, typer.Option("--lane", callback=_lane, help=_T("agg.cli.opt.tail_lane"))] = "",
     since: Annotated[str | None, typer.Option("--since", callback=_span, help=_T("agg.cli.opt.since"))] = None,
     output: Annotated[Output, typer.Option("--output", "-o", help=_T("agg.cli.opt.output"))] = Output.LINE,
     lang: Language = None,
@@ -160,7 +166,7 @@ def tail(  # noqa: PLR0917  typer calls it with names
     service = _service(config, url, token_file, lang)
     code = follow(
         service,
-        {"device": device, "topic": topic, "lane": "" if lane is None else lane.value},
+        {"device": device, "topic": topic, "lane": lane},
         output=output,
         zone=ZoneInfo(_settings(config, lang).zone) if url is None else None,
         since_s=None if since is None else span_s(since),

@@ -15,8 +15,8 @@ import typer
 from aggregator.commands_cli import told
 from aggregator.service import Service, ServiceUnreachable
 from wire.i18n import Texts
-from wire.pipe import until_nobody_reads
-from wire.record_lines import Output, RecordPrinter
+from wire.pipe import Output, until_nobody_reads
+from wire.record_lines import RecordPrinter
 
 EXIT_OK: Final = 0
 # The stream says something every 15 s, be it that there is nothing.

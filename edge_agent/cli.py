@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 import typer
 
 from wire.i18n import Texts, language_of
-from wire.record_lines import Output
-from wire.topics import Lane
+from wire.pipe import Output
 
 if TYPE_CHECKING:
     from edge_agent.settings import EdgeSettings
@@ -37,6 +36,14 @@ def _log_level(name: str) -> str:
     return name.upper()
 
 
+def _lane(name: str) -> str:
+    from wire.topics import LANES
+
+    if name.upper() not in {"", *LANES}:
+        raise typer.BadParameter(_T("edge.cli.bad_lane", name=name, known=" ".join(LANES)))
+    return name.upper()
+
+
 def _span(text: str | None) -> str | None:
     from wire.pipe import span_s
 
@@ -61,6 +68,8 @@ def _settings(config: Path, language: str | None) -> "EdgeSettings":
 Config = Annotated[Path, typer.Option("--config", "-c", help=_T("edge.cli.opt.config"))]
 Json = Annotated[bool, typer.Option("--json", help=_T("edge.cli.opt.json"))]
 Language = Annotated[str | None, typer.Option("--lang", callback=_language, help=_T("edge.cli.opt.lang"))]
+
+PasswordFile = Annotated[Path | None, typer.Option("--password-file", help=_T("edge.cli.opt.password_file"))]
 
 DEFAULT_CONFIG: Final = Path("edge.yaml")
 
@@ -218,7 +227,7 @@ def tail(  # noqa: PLR0917  typer calls it with names
     config: Config = DEFAULT_CONFIG,
     device: Annotated[str, typer.Option("--device", help=_T("edge.cli.opt.device"))] = "",
     topic: Annotated[str, typer.Option("--topic", help=_T("edge.cli.opt.topic"))] = "",
-    lane: Annotated[Lane | None, typer.Option("--lane", help=_T("edge.cli.opt.lane"))] = None,
+    lane: Annotated[str, typer.Option("--lane", callback=_lane, help=_T("edge.cli.opt.lane"))] = "",
     since: Annotated[str | None, typer.Option("--since", callback=_span, help=_T("edge.cli.opt.since"))] = None,
     output: Annotated[Output, typer.Option("--output", "-o", help=_T("edge.cli.opt.output"))] = Output.LINE,
     no_follow: Annotated[bool, typer.Option("--no-follow", help=_T("edge.cli.opt.no_follow"))] = False,  # noqa: FBT002  typer's way
@@ -231,11 +240,12 @@ def tail(  # noqa: PLR0917  typer calls it with names
     from edge_agent.tail_cli import Wanted
     from edge_agent.tail_cli import tail as follow
     from wire.pipe import span_s
+    from wire.topics import Lane
 
     settings = _settings(config, lang)
     code = follow(
         settings.data_dir / OUTBOX_FILE,
-        Wanted(device=device, topic=topic, lane=lane),
+        Wanted(device=device, topic=topic, lane=Lane(lane) if lane else None),
         output=output,
         zone=ZoneInfo(settings.site.zone),
         since_s=None if since is None else span_s(since),
@@ -243,6 +253,36 @@ def tail(  # noqa: PLR0917  typer calls it with names
         texts=Texts(lang),
     )
     raise typer.Exit(code)
+
+
+@app.command(help=_T("edge.cli.probe"))
+def probe(  # noqa: PLR0917  typer calls it with names
+    target: Annotated[str, typer.Argument(help=_T("edge.cli.arg.target"))],
+    config: Config = DEFAULT_CONFIG,
+    profile: Annotated[str | None, typer.Option("--profile", help=_T("edge.cli.opt.profile"))] = None,
+    password_file: Annotated[
+        Path | None, typer.Option("--password-file", help=_T("edge.cli.opt.password_file"))
+    ] = None,
+    zone: Annotated[str, typer.Option("--zone", help=_T("edge.cli.opt.zone"))] = "Asia/Shanghai",
+    count: Annotated[int, typer.Option("--count", min=1, max=100_000, help=_T("edge.cli.opt.count"))] = 5,
+    for_s: Annotated[float, typer.Option("--for", min=0.1, max=86_400, help=_T("edge.cli.opt.for"))] = 30.0,
+    as_json: Json = False,  # noqa: FBT002  typer's way
+    lang: Language = None,
+) -> None:
+    """Talk to one device."""
+    from edge_agent.probe_cli import Asked, probe_command
+
+    asked = Asked(
+        target=target,
+        config=config,
+        profile=profile,
+        password_file=password_file,
+        zone=zone,
+        count=count,
+        for_s=for_s,
+        as_json=as_json,
+    )
+    raise typer.Exit(probe_command(asked, Texts(lang)))
 
 
 @app.command("version", help=_T("edge.cli.version"))

@@ -186,12 +186,13 @@ def read_secrets(settings: EdgeSettings) -> Secrets:
     return Secrets(
         campus_key=campus_key,
         campus_public_key=_secret(settings.campus_public_key_file),
-        uplink_password=_password(settings.uplink),
-        channel_passwords={channel.name: _password(channel.transport) for channel in settings.channels},
+        uplink_password=read_password(settings.uplink),
+        channel_passwords={channel.name: read_password(channel.transport) for channel in settings.channels},
     )
 
 
-def _password(endpoint: Endpoint) -> str:
+def read_password(endpoint: Endpoint) -> str:
+    """The password of one endpoint, empty where it names none. Raises SecretError."""
     path = getattr(endpoint, "password_file", None)
     return "" if path is None else _secret(path)
 

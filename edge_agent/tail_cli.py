@@ -15,8 +15,8 @@ from edge_agent.outbox import OutboxError
 from edge_agent.outbox.following import Followed, Follower
 from wire.clock import NS_PER_S, utc_text
 from wire.i18n import Texts
-from wire.pipe import until_nobody_reads
-from wire.record_lines import Output, RecordPrinter
+from wire.pipe import Output, until_nobody_reads
+from wire.record_lines import RecordPrinter
 from wire.records import owner_of
 from wire.topics import Lane
 

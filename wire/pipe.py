@@ -1,15 +1,26 @@
-"""How a command that prints for ever ends: quietly when nobody reads any more, with 130 when it is interrupted."""
+"""Commands that print for ever: in which form, since when, and how they end: quietly when nobody reads any more, with
+130 when interrupted.
+"""
 
 import os
 import re
 import sys
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Final
 
 EXIT_OK: Final = 0
 EXIT_INTERRUPTED: Final = 130
 _SPAN: Final = re.compile(r"([0-9]{1,6})([smhd])")
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+class Output(StrEnum):
+    """Forms of output."""
+
+    LINE = "line"
+    JSON = "json"
+    CSV = "csv"
 
 
 def until_nobody_reads(call: Callable[[], int]) -> int:

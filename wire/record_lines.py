@@ -9,10 +9,10 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime, tzinfo
-from enum import StrEnum
 from typing import Any, Final, TextIO
 
 from wire.logs import printable, quoted
+from wire.pipe import Output
 
 COLUMNS: Final = ("occurred", "edge", "lane", "device", "kind", "topic", "historical", "details")
 _BESIDE: Final = frozenset(
@@ -25,14 +25,6 @@ _BESIDE: Final = frozenset(
 _PEOPLE: Final = "holder_ref"
 # A spreadsheet takes a cell that begins so for a formula.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-
-
-class Output(StrEnum):
-    """Forms of output."""
-
-    LINE = "line"
-    JSON = "json"
-    CSV = "csv"
 
 
 class RecordPrinter:

@@ -19,20 +19,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
 from device_profiles.model import DeviceProfile
 from edge_agent.codecs import Codec, Decoded, codec
 from edge_agent.message import Discard, Message, Secret
-from edge_agent.translate import DeviceInfo, Unmapped, translate
+from edge_agent.showing import hidden, meant, shown_message
+from edge_agent.translate import DeviceInfo
 from wire.identity import Pseudonymiser
 
 DEVICE: Final = "gate-1/face-1"
 ZONE: Final = "Asia/Shanghai"
 # Not a secret: the refs in expected.json are made with it, and no campus has it.
 CASES_KEY: Final = b"golden cases of tests only......"
-
-_HIDDEN: Final = "…"
 
 
 class Heard(NamedTuple):
@@ -141,45 +138,15 @@ class Player:
         address, content = heard.decoded
         if isinstance(content, Discard):
             return {"address": address, "discard": content.reason}
-        return {"address": address, "message": self._shown_message(content), "told": list(heard.told)}
+        return {"address": address, "message": shown_message(content, self._number), "told": list(heard.told)}
 
-    def _shown_message(self, message: Message) -> dict[str, Any]:
-        holder, credential = message.holder, message.credential
-        everything = {
-            "kind": message.kind,
-            "fields": dict(message.fields),
-            "record_no": message.record_no,
-            "device_time": message.device_time,
-            "holder": holder and {"number": self._number(holder.number), "scope": holder.scope},
-            "credential": credential and {"kind": credential.kind, "number": self._number(credential.number)},
-            "replayed": message.replayed,
-            "initialized": message.initialized,
-        }
-        return {key: msgspec.to_builtins(value) for key, value in everything.items() if value not in (None, {}, False)}
-
-    def _number(self, secret: Secret | None) -> str | None:
-        if secret is None:
-            return None
-        return secret.reveal() if self._reveal else _HIDDEN
+    def _number(self, secret: Secret) -> str:
+        return secret.reveal() if self._reveal else hidden(secret)
 
     def _events(self, decoded: Decoded) -> Iterator[dict[str, Any]]:
-        content = decoded.content
-        if not isinstance(content, Message):
-            return
-        is_record = content.kind in self._spec.records
-        # A value that was asked for means something only where the profile says so.
-        asked_for = {resource.name for resource in self._profile.device_resources}
-        if not is_record and content.kind not in asked_for:
-            return
-        result = translate(self._profile, DeviceInfo(DEVICE, self._zone), content, self._pseudonymiser)
-        if isinstance(result, Unmapped):
-            if not is_record:
-                return
-            yield {"unmapped": result.kind}
-            return
-        for draft in result:
-            record = msgspec.to_builtins(draft.record)
-            yield {key: value for key, value in record.items() if key not in {"id", "stamp"}}
+        if isinstance(decoded.content, Message):
+            info = DeviceInfo(DEVICE, self._zone)
+            yield from meant(self._spec, self._profile, info, decoded.content, self._pseudonymiser)
 
 
 def payload_of(row: Mapping[str, Any]) -> bytes:

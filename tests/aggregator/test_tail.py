@@ -14,7 +14,7 @@ import pytest
 from aggregator.service import Service
 from aggregator.tail_cli import tail
 from wire.i18n import Texts
-from wire.record_lines import Output
+from wire.pipe import Output
 
 LEDGER = [
     {

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from wire.record_lines import COLUMNS, Output, RecordPrinter
+from wire.pipe import Output
+from wire.record_lines import COLUMNS, RecordPrinter
 
 ZONE = ZoneInfo("Asia/Shanghai")
 PASSAGE: dict[str, Any] = {
