@@ -50,6 +50,7 @@ from aggregator.storage import Database
 from device_profiles.catalogue import load_catalogue
 from wire.clock import utc_text
 from wire.delivery import Heartbeat, Hello
+from wire.files import replace_file
 from wire.mqtt_link import LinkError, LinkRefused, MqttLink
 from wire.notify import Notifier
 from wire.records import Record
@@ -303,7 +304,8 @@ class _Service:
             others.append(group.create_task(self._silence.run(), name="silence"))
             others.append(group.create_task(self._courier.run(), name="documents"))
             others.append(group.create_task(self._desk.run(), name="commands"))
-            run_file.write_text(json.dumps({"schema": 1, "http": port, "host": host, "pid": os.getpid()}))
+            running = {"schema": 1, "http": port, "host": host, "pid": os.getpid()}
+            replace_file(run_file, json.dumps(running), mode=0o644, durable=False)
             others.append(group.create_task(self._progress.run(), name="progress"))
             others.append(group.create_task(self._end_revoked(), name="revoked"))
             self._notifier.ready()

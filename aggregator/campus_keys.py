@@ -1,12 +1,13 @@
 """The two keys of a campus: one makes pseudonyms (every box has it, too), the other signs what the campus says."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+
+from wire.files import create_file
 
 CAMPUS_KEY_BYTES: Final = 32
 
@@ -33,7 +34,7 @@ class SigningKey:
 def make_signing_key(path: Path) -> SigningKey:
     """A new key in path, mode 0600. Raises FileExistsError: a campus' identity is never overwritten."""
     key = Ed25519PrivateKey.generate()
-    write_secret(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
+    create_file(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
     return SigningKey(key)
 
 
@@ -51,7 +52,7 @@ def load_signing_key(path: Path) -> SigningKey:
 def make_campus_key(path: Path, random: Callable[[int], bytes]) -> bytes:
     """A new key for pseudonyms in path, hex, mode 0600. Raises FileExistsError."""
     key = random(CAMPUS_KEY_BYTES)
-    write_secret(path, key.hex() + "\n")
+    create_file(path, key.hex() + "\n")
     return key
 
 
@@ -65,20 +66,3 @@ def load_campus_key(path: Path) -> bytes:
     if len(key) < 16:
         raise CampusKeyError(f"{path}: shorter than 16 bytes")
     return key
-
-
-def write_secret(path: Path, text: str) -> None:
-    """Create path with mode 0600 and this text, whole or not at all, on disk. Raises FileExistsError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o600)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        # Unlike a rename, a link does not take the place of what is there.
-        os.link(fresh, path)
-    finally:
-        fresh.unlink()

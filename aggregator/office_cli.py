@@ -22,13 +22,14 @@ from aggregator.broker import (
     password_hash,
     terminal_user,
 )
-from aggregator.campus_keys import CampusKeyError, make_campus_key, make_signing_key, write_secret
+from aggregator.campus_keys import CampusKeyError, make_campus_key, make_signing_key
 from aggregator.service import Service, ServiceRefused, ServiceUnreachable, running_base
 from aggregator.settings import SAMPLE, AggregatorSettings, read_settings
 from aggregator.storage import StorageError
 from device_profiles.findings import nearest
 from device_profiles.protocols import protocol, protocol_names
 from wire.clock import utc_text
+from wire.files import create_file
 from wire.i18n import Texts
 
 T = TypeVar("T")
@@ -75,7 +76,7 @@ def make_secrets(settings: AggregatorSettings) -> None:
     )
     if broker.password_file is not None and not broker.password_file.exists():
         password = new_password(os.urandom)
-        write_secret(broker.password_file, password + "\n")
+        create_file(broker.password_file, password + "\n")
         hashed = password_hash(password, os.urandom)
         folder.put(aggregator_user(settings.campus, hashed, name=broker.username))
 

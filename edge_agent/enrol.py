@@ -6,7 +6,6 @@ with mode 0600: the password for the broker, the campus key for pseudonyms, the 
 
 import http.client
 import json
-import os
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 
 from edge_agent.keys import IdentityKey, KeyFileError
 from edge_agent.settings import EdgeSettings
+from wire.files import replace_file
 
 TIMEOUT_S: Final = 15.0
 ANSWER_BYTES_MAX: Final = 64 * 1024
@@ -67,9 +67,9 @@ def enrol(url: str, token: str, *, edge: str, software: str, files: EnrolFiles) 
     )
     try:
         broker = answer["broker"]
-        _write_secret(files.campus_key, answer.pop("campus_key"))
-        _write_secret(files.broker_password, broker.pop("password"))
-        _write_secret(files.campus_public_key, answer["aggregator_public_key"])
+        replace_file(files.campus_key, answer.pop("campus_key") + "\n")
+        replace_file(files.broker_password, broker.pop("password") + "\n")
+        replace_file(files.campus_public_key, answer["aggregator_public_key"] + "\n")
     except (KeyError, TypeError, AttributeError) as error:
         raise EnrolError("bad_answer", f"the campus answered without {error}") from None
     except OSError as error:
@@ -132,14 +132,3 @@ def _refusal(error: urllib.error.HTTPError) -> EnrolError:
         return EnrolError(str(problem["code"]), str(problem.get("detail") or problem.get("title") or error.reason))
     except (ValueError, KeyError, TypeError, AttributeError):
         return EnrolError(f"http_{error.code}", str(error.reason))
-
-
-def _write_secret(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)

@@ -4,10 +4,8 @@ The same numbers go up with each heartbeat and into `health.json` beside the out
 person on the box read them. No person data, no card number, no name of a person ever stands in a counter.
 """
 
-import contextlib
 import json
 import logging
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from edge_agent.supervise import PartHealth, State
 from wire.clock import NS_PER_S, ClockState, Stamp
 from wire.counters import COUNTERS
 from wire.delivery import Heartbeat, LaneDepth
+from wire.files import replace_file
 from wire.rate import Rate
 from wire.topics import Lane
 
@@ -114,7 +113,7 @@ class Health:
             "channels": {name: _channel(channel, stamp.mono_ns) for name, channel in self._channels().items()},
         }
         try:
-            _replace(path, json.dumps(state))
+            replace_file(path, json.dumps(state), mode=0o640, durable=False)
         except OSError as error:
             if not self._unwritten:
                 log.warning("health file cannot be written", extra={"path": path, "cause": error.strerror})
@@ -141,17 +140,3 @@ def _channel(channel: ChannelHealth, now_ns: int) -> dict[str, Any]:
             for device in channel.devices
         ],
     }
-
-
-def _replace(path: Path, text: str) -> None:
-    fresh = path.with_suffix(".new")
-    try:
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        fresh.replace(path)
-    except OSError:
-        # What there is of it takes room that records need.
-        with contextlib.suppress(OSError):
-            fresh.unlink()
-        raise

@@ -1,6 +1,5 @@
 """The box's own Ed25519 key: made on the box, never leaves it; signs HELLO."""
 
-import os
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -11,6 +10,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+
+from wire.files import create_file
 
 
 class KeyFileError(ValueError):
@@ -25,20 +26,10 @@ class IdentityKey:
 
     @classmethod
     def create(cls, path: Path) -> "IdentityKey":
-        """Make a new key in path, mode 0600. Raises FileExistsError: an identity is never overwritten."""
+        """Make a new key in path, mode 0600. Raises OSError; FileExistsError: an identity is never overwritten."""
         key = Ed25519PrivateKey.generate()
         text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:
-            # Half a key would stand in the way of the next try, and nothing has been signed with it.
-            path.unlink(missing_ok=True)
-            raise
+        create_file(path, text)
         return cls(key)
 
     @classmethod

@@ -20,6 +20,7 @@ from aggregator.broker.configuration import (
     render_passwords,
 )
 from aggregator.broker.users import BrokerUser
+from wire.files import replace_file
 
 SECRET_MODE: Final = 0o640  # the group of the folder is who runs the broker, when that is somebody else
 PUBLIC_MODE: Final = 0o644
@@ -46,7 +47,7 @@ class BrokerFolder:
         self.folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         with self._locked():
             self._write_users(self._read())
-            _replace(self.config_file, render_configuration(settings, self.folder), PUBLIC_MODE)
+            replace_file(self.config_file, render_configuration(settings, self.folder), mode=PUBLIC_MODE)
 
     def users(self) -> tuple[BrokerUser, ...]:
         """Everybody who may enter, by name. Raises OSError, msgspec.MsgspecError for a file that was tampered with."""
@@ -99,11 +100,13 @@ class BrokerFolder:
     def _write_users(self, users: _Users) -> None:
         # The truth first: whatever is interrupted after it is made good by the next write or install.
         text = msgspec.json.format(msgspec.json.encode(users), indent=1).decode() + "\n"
-        _replace(self._users_file, text, SECRET_MODE)
+        replace_file(self._users_file, text, mode=SECRET_MODE)
         for audience in Audience:
             # A user without grants can do nothing, one without a password not even enter.
-            _replace(self.folder / access_file(audience), render_access(users.users, audience), SECRET_MODE)
-            _replace(self.folder / password_file(audience), render_passwords(users.users, audience), SECRET_MODE)
+            replace_file(self.folder / access_file(audience), render_access(users.users, audience), mode=SECRET_MODE)
+            replace_file(
+                self.folder / password_file(audience), render_passwords(users.users, audience), mode=SECRET_MODE
+            )
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -113,19 +116,3 @@ class BrokerFolder:
             yield
         finally:
             os.close(descriptor)
-
-
-def _replace(path: Path, text: str, mode: int) -> None:
-    fresh = path.with_name(path.name + ".new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

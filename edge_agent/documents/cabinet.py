@@ -14,7 +14,6 @@ import asyncio
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from wire import codec
 from wire.clock import Stamp
 from wire.delivery import DocumentChunk
 from wire.errors import Malformed
+from wire.files import replace_file
 from wire.records import Event, Scalar
 
 log = logging.getLogger(__name__)
@@ -185,16 +185,5 @@ def _read(path: Path, name: str) -> Whole | None:
 
 def _write(path: Path, whole: Whole) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
     head = json.dumps({"schema": 1, "version": whole.version, "sha256": whole.sha256}).encode()
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(head + b"\n" + whole.body)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    replace_file(path, head + b"\n" + whole.body)

@@ -11,10 +11,11 @@ import yaml
 from aggregator.accounts import EVERYWHERE, Role
 from aggregator.app import open_parts
 from aggregator.broker import new_password
-from aggregator.campus_keys import make_campus_key, make_signing_key, write_secret
+from aggregator.campus_keys import make_campus_key, make_signing_key
 from aggregator.settings import read_settings
 from simulators.broker import HOST, Flavour
 from simulators.campus.layout import CAMPUS, ZONE, Layout, in_both_languages
+from wire.files import create_file
 
 ADMIN: Final = "admin"
 
@@ -34,7 +35,7 @@ def write_aggregator(layout: Layout) -> None:
     folder.mkdir(mode=0o700)
     make_campus_key(folder / "campus.key", os.urandom)
     make_signing_key(folder / "signing.key")
-    write_secret(folder / "broker.password", layout.passwords["aggregator"] + "\n")
+    create_file(folder / "broker.password", layout.passwords["aggregator"] + "\n")
     broker: dict[str, object] = {
         "host": HOST,
         "port": layout.ports.uplink,

@@ -1,7 +1,6 @@
 """The aggregator's commands as a person on the server uses them."""
 
 import json
-import os
 import signal
 import socket
 import sqlite3
@@ -16,7 +15,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from aggregator.campus_keys import write_secret
 from aggregator.cli import app
 from simulators.children import free_ports
 from tests.support.prometheus import samples, value
@@ -147,23 +145,6 @@ def test_nobody_there_is_told_as_unreachable(folder: Path) -> None:
     (free,) = free_ports(1)
     (folder / "data" / "run.json").write_text(json.dumps({"schema": 1, "host": "::1", "http": free}))
     assert call(folder, "status")[0] == 4
-
-
-def test_a_secret_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch) -> None:
-    path = tmp_path / "keys" / "campus.key"
-
-    def full(_descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "fsync", full)
-        with pytest.raises(OSError, match="No space"):
-            write_secret(path, "secret")
-    assert list(path.parent.iterdir()) == []
-    write_secret(path, "secret")
-    with pytest.raises(FileExistsError):
-        write_secret(path, "another")
-    assert (path.read_text(), [one.name for one in path.parent.iterdir()]) == ("secret", ["campus.key"])
 
 
 # --- the service ----------------------------------------------------------------------------------------

@@ -132,7 +132,7 @@ async def test_a_damaged_file_counts_as_none_and_the_box_still_starts(tmp_path: 
 async def test_a_disk_that_does_not_take_it_leaves_the_old_one_in_force(tmp_path: Path) -> None:
     box = Box(tmp_path)
     await box.send(SLOW, 1)
-    (tmp_path / "tuning.new").mkdir()
+    (tmp_path / "tuning.doc.new").mkdir()
     await box.send({"schema": 1, "devices": {}}, 2)
     assert box.notes.results == [(1, "applied"), (2, "not_stored")]
     assert (len(box.in_force), box.cabinet.versions()) == (1, {"tuning": "1"})

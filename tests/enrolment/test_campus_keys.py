@@ -15,16 +15,16 @@ from aggregator.campus_keys import (
     load_signing_key,
     make_campus_key,
     make_signing_key,
-    write_secret,
 )
 from tests.support.clock import seeded
+from wire.files import create_file
 
 
 def make_campus(path: Path) -> object:
     return make_campus_key(path, seeded(1))
 
 
-MAKERS = [make_campus, make_signing_key, lambda path: write_secret(path, "secret\n")]
+MAKERS = [make_campus, make_signing_key, lambda path: create_file(path, "secret\n")]
 
 
 @pytest.mark.parametrize("make", MAKERS)

@@ -18,10 +18,10 @@ from aggregator.campus_keys import (
     load_signing_key,
     make_campus_key,
     make_signing_key,
-    write_secret,
 )
 from aggregator.settings import SAMPLE, read_settings
 from tests.profiles.odd import ODD, Place, places, replaced
+from wire.files import create_file
 from wire.i18n import LANGUAGES, Texts
 
 
@@ -129,7 +129,7 @@ def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         make_signing_key(path)
     with pytest.raises(FileExistsError):
-        write_secret(path, "other")
+        create_file(path, "other")
     assert path.read_bytes() == before
 
 
