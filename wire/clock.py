@@ -7,6 +7,7 @@ belongs to and the quality of the wall clock, so that a box that started in 1970
 import time
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Protocol
 
 import msgspec
@@ -56,8 +57,13 @@ class Clock(Protocol):
 def utc_text(wall_ns: int) -> str:
     """RFC 3339 in UTC with microseconds: `2026-09-01T07:55:10.000000Z`."""
     seconds, rest_ns = divmod(wall_ns, NS_PER_S)
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest_ns // 1000:06d}Z"
+    return f"{_second_text(seconds)}.{rest_ns // 1000:06d}Z"
+
+
+# What happens together is shown together.
+@lru_cache(maxsize=256)
+def _second_text(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def parse_utc(text: str) -> int:

@@ -6,6 +6,7 @@ change (a new epoch renumbers), while `id` stays.
 """
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -191,9 +192,17 @@ def owner_of(record: Record) -> str:
 
 def check_owner(record: Record, edge: str) -> None:
     """Raises Malformed when a box speaks for a device of another box, or names it badly."""
-    node, slash, name = record.device.partition("/")
-    if node != edge or (slash and not is_name(name)) or not (is_name(node) or node == CAMPUS_NODE):
+    if _node_of(record.device) != edge:
         raise Malformed(f"device {record.device!r:.80} is not one of {edge!r}")
+
+
+# A box has as many devices as it has, and each has many records.
+@lru_cache(maxsize=4096)
+def _node_of(device: str) -> str | None:
+    """The node in a well-formed name of a device; None for any other."""
+    node, slash, name = device.partition("/")
+    well_formed = (is_name(node) or node == CAMPUS_NODE) and (not slash or is_name(name))
+    return node if well_formed else None
 
 
 _OWNED_OUT: Final = ("id", "stamp", "schema", "replayed")

@@ -10,10 +10,10 @@ from aggregator.alarms.alarm import Alarm, Moment, State, ended, raised, stepped
 from aggregator.alarms.denials import DENIED, NOBODY_TRIED, Denials
 from aggregator.alarms.facts import TRANSITION, step_of
 from aggregator.alarms.rules import TOPICS, Signal, signals_of
-from aggregator.ledger import Ledger, LedgerRow
+from aggregator.ledger import Ledger, LedgerRow, record_of
 from aggregator.readers import Reader
 from aggregator.storage import Database, Statements
-from wire.records import Event, decode_record
+from wire.records import Event
 from wire.topics import CAMPUS_NODE
 
 SQL: Final = Statements.load("aggregator.alarms")
@@ -36,9 +36,7 @@ class AlarmReader(Reader):
         book = _Book(connection)
         for row in rows:
             refusal = row.topic.startswith(DENIED)
-            if row.body is None or not (refusal or row.topic in TOPICS or row.topic == TRANSITION):
-                continue
-            event = decode_record(row.body)
+            event = record_of(row) if refusal or row.topic in TOPICS or row.topic == TRANSITION else None
             if not isinstance(event, Event):
                 continue
             if refusal:

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from aggregator.commands.facts import REQUESTED, SETTLED, TAKEN, arguments_of
-from aggregator.ledger import Ledger, LedgerRow
+from aggregator.ledger import Ledger, LedgerRow, record_of
 from aggregator.readers import Reader
 from aggregator.storage import Database, Statements
-from wire.records import Event, Outcome, decode_record
+from wire.records import Event, Outcome
 from wire.topics import CAMPUS_NODE
 
 SQL: Final = Statements.load("aggregator.commands")
@@ -32,15 +32,13 @@ class CommandView(Reader):
     def apply(self, connection: sqlite3.Connection, rows: Sequence[LedgerRow]) -> None:
         """See Reader."""
         for row in rows:
-            if row.body is None:
-                continue
             if row.kind == "outcome":
-                record = decode_record(row.body)
+                record = record_of(row)
                 if isinstance(record, Outcome):
                     end = {"edge": row.edge, "command_id": record.command_id, "result": record.result}
                     _end(connection, {**end, "end_reason": record.reason, "end_ns": row.received_ns})
             elif row.topic in {REQUESTED, TAKEN, SETTLED}:
-                record = decode_record(row.body)
+                record = record_of(row)
                 if isinstance(record, Event):
                     self._event(connection, row, record)
 

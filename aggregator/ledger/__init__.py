@@ -19,6 +19,7 @@ from aggregator.ledger.rows import (
     RunResult,
     Standing,
     Tally,
+    record_of,
 )
 from aggregator.ledger.store import SqliteLedger
 from aggregator.ledger.twin import MemoryLedger
@@ -46,4 +47,5 @@ __all__ = [
     "SqliteLedger",
     "Standing",
     "Tally",
+    "record_of",
 ]

@@ -36,6 +36,14 @@ WHERE device_id = :device_id AND source_no = :source_no
 SELECT max(series_time_ns) FROM ledger
 WHERE device_id = :device_id AND series_time_ns >= :start_ns AND series_time_ns < :end_ns
 
+-- name: source_top
+-- The highest number a device has used in one of its spaces.
+SELECT max(source_no) FROM ledger WHERE device_id = :device_id AND source_no >= :first AND source_no <= :last
+
+-- name: series_top
+-- The highest series time of a device.
+SELECT max(series_time_ns) FROM ledger WHERE device_id = :device_id AND series_time_ns >= 0
+
 -- name: insert_row
 -- Adds one record.
 INSERT INTO ledger (

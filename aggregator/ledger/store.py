@@ -3,6 +3,11 @@
 A transaction reads through `_SqliteView`, plans and writes, all on the database's one writing thread, so that what
 the plan saw is still true when it is written. What was committed last is kept in memory: all who follow the ledger ask
 for the same rows a moment later.
+
+Most records are new. So the first attempt trusts that no event id is known, which the unique index then proves or
+refutes, and looks up a device's number only where it is not above all others (`recent`). When the index objects, the
+transaction is rolled back and done again with everything looked up; and so are the next DOUBTS, because a box that has
+to send again does not do it once.
 """
 
 import sqlite3
@@ -11,7 +16,17 @@ from typing import Final, Self, TypeVar
 
 from aggregator.ledger import query
 from aggregator.ledger.base import HeadSignal
+from aggregator.ledger.columns import (
+    INSERT_ROW,
+    epoch_of,
+    epoch_parameters,
+    link_of,
+    quarantined_of,
+    row_of,
+    values_of,
+)
 from aggregator.ledger.plan import Planner
+from aggregator.ledger.recent import Tail, Tops
 from aggregator.ledger.rows import (
     START,
     AdmissionGroup,
@@ -23,13 +38,13 @@ from aggregator.ledger.rows import (
     OpenEpoch,
     Opening,
     Quarantined,
-    Refusal,
     Tally,
 )
-from aggregator.ledger.verify import ChainChecker, ChainReport, Link
+from aggregator.ledger.verify import ChainChecker, ChainReport
 from aggregator.ledger.view import KnownEvent, KnownSource, Plan, SourceId
 from aggregator.storage import Database, Statements
-from wire.clock import ClockState, Stamp
+from wire.clock import Stamp
+from wire.identity import source_space
 from wire.records import Record
 from wire.topics import CAMPUS_NODE, LANES, Lane
 
@@ -37,8 +52,8 @@ T = TypeVar("T")
 
 PACKAGE: Final = "aggregator.ledger"
 SQL: Final = Statements.load(PACKAGE)
+DOUBTS: Final = 50
 _LINKS_AT_ONCE: Final = 1000
-TAIL_ROWS: Final = 2000
 
 
 class SqliteLedger:
@@ -50,7 +65,9 @@ class SqliteLedger:
         self._campus_id = campus_id
         self._campus_epoch = campus_epoch
         self._signal = HeadSignal(head)
-        self._tail = _Tail()
+        self._tail = Tail()
+        self._tops = Tops()
+        self._doubts = 0
 
     @classmethod
     async def open(cls, db: Database, *, campus_id: str, random: Callable[[int], bytes]) -> Self:
@@ -85,21 +102,31 @@ class SqliteLedger:
         return (await self._planned(received, lambda planner: planner.add_campus_facts(records)))[0]
 
     async def _planned(self, received: Stamp, decide: Callable[[Planner], T]) -> tuple[T, int]:
-        def transact(connection: sqlite3.Connection) -> tuple[T, Plan]:
-            planner = Planner(
-                _SqliteView(connection),
-                campus_id=self._campus_id,
-                campus_epoch=self._campus_epoch,
-                received=received,
-            )
-            result = decide(planner)
-            _carry_out(connection, planner.plan)
-            return result, planner.plan
-
-        result, plan = await self._db.write(transact)
+        result, plan = await self._attempted(received, decide)
         self._tail.add(plan.rows)
         self._signal.move(plan.head)
         return result, plan.head
+
+    async def _attempted(self, received: Stamp, decide: Callable[[Planner], T]) -> tuple[T, Plan]:
+        if self._doubts:
+            self._doubts -= 1
+        else:
+            try:
+                return await self._db.write(lambda connection: self._transact(connection, self._tops, received, decide))
+            except sqlite3.IntegrityError:
+                self._doubts = DOUBTS
+        return await self._db.write(lambda connection: self._transact(connection, None, received, decide))
+
+    def _transact(
+        self, connection: sqlite3.Connection, tops: Tops | None, received: Stamp, decide: Callable[[Planner], T]
+    ) -> tuple[T, Plan]:
+        view = _SqliteView(connection, tops)
+        planner = Planner(view, campus_id=self._campus_id, campus_epoch=self._campus_epoch, received=received)
+        result = decide(planner)
+        _carry_out(connection, planner.plan)
+        if tops is not None:
+            tops.advance(planner.plan.rows, planner.plan.head)
+        return result, planner.plan
 
     async def blank(self, positions: Collection[int]) -> int:
         """See Ledger."""
@@ -118,7 +145,7 @@ class SqliteLedger:
 
     async def epochs(self, edge: str) -> list[EdgeEpoch]:
         """See Ledger."""
-        return [_epoch(row) for row in await self._fetch(SQL["epochs"], {"edge": edge})]
+        return [epoch_of(row) for row in await self._fetch(SQL["epochs"], {"edge": edge})]
 
     async def head(self) -> int:
         """See Ledger."""
@@ -137,7 +164,7 @@ class SqliteLedger:
         known = self._tail.after(after, limit)
         if known and (len(known) == limit or known[-1].position >= self._signal.head):
             return known
-        return [_row(row) for row in await self._fetch(SQL["rows_after"], {"after": after, "limit": limit})]
+        return [row_of(row) for row in await self._fetch(SQL["rows_after"], {"after": after, "limit": limit})]
 
     async def page(
         self, wanted: Filter, *, beyond: int | None = None, descending: bool = True, limit: int = 100
@@ -155,12 +182,12 @@ class SqliteLedger:
                 span = query.Span(found["first_position"], found["last_position"])
             span = query.narrow(span, beyond, descending=descending)
             sql, parameters = query.page_sql(wanted, span, descending=descending, limit=limit)
-            return [_row(row) for row in await connection.execute_fetchall(sql, parameters)]
+            return [row_of(row) for row in await connection.execute_fetchall(sql, parameters)]
 
     async def event(self, event_id: str) -> LedgerRow | None:
         """See Ledger."""
         rows = await self._fetch(SQL["row_of_event"], {"event_id": bytes.fromhex(event_id)})
-        return _row(rows[0]) if rows else None
+        return row_of(rows[0]) if rows else None
 
     async def verify_chain(self, edge: str, epoch: str, lane: Lane) -> ChainReport:
         """See Ledger."""
@@ -170,13 +197,13 @@ class SqliteLedger:
         # The lane may grow while it is walked; what came after the mark was read is not looked at.
         while checker.through < mark.through:
             rows = await self._fetch(SQL["links"], {**stream, "after": checker.through, "limit": _LINKS_AT_ONCE})
-            if not rows or not all(checker.feed(_link(row)) for row in rows if row["seq"] <= mark.through):
+            if not rows or not all(checker.feed(link_of(row)) for row in rows if row["seq"] <= mark.through):
                 break
         return checker.end(mark)
 
     async def quarantined(self, limit: int) -> list[Quarantined]:
         """See Ledger."""
-        return [_quarantined(row) for row in await self._fetch(SQL["quarantined"], {"limit": limit})]
+        return [quarantined_of(row) for row in await self._fetch(SQL["quarantined"], {"limit": limit})]
 
     async def tallies(self) -> list[Tally]:
         """See Ledger."""
@@ -188,39 +215,15 @@ class SqliteLedger:
             return list(await connection.execute_fetchall(sql, parameters))
 
 
-class _Tail:
-    """The rows that this process committed last, without a hole. Another one may write, too; then it begins anew."""
-
-    def __init__(self) -> None:
-        self._rows: list[LedgerRow] = []
-
-    def add(self, rows: Sequence[LedgerRow]) -> None:
-        """Rows of one commit, in order."""
-        if not rows:
-            return
-        if self._rows and rows[0].position != self._rows[-1].position + 1:
-            self._rows = []
-        self._rows.extend(rows)
-        if len(self._rows) >= 2 * TAIL_ROWS:
-            del self._rows[:-TAIL_ROWS]
-
-    def after(self, position: int, limit: int) -> list[LedgerRow]:
-        """Up to limit rows after a position; none where that is not known here."""
-        if not self._rows or position + 1 < self._rows[0].position:
-            return []
-        start = position + 1 - self._rows[0].position
-        return self._rows[start : start + limit]
-
-    def clear(self) -> None:
-        """What it knows is no longer so."""
-        self._rows = []
-
-
 class _SqliteView:
     """Implements View on the writing connection, inside a transaction."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, tops: Tops | None = None) -> None:
+        """tops: absent, everything is looked up."""
         self._connection = connection
+        self._tops = tops
+        if tops is not None:
+            tops.begin(self.head())
 
     def head(self) -> int:
         return int(self._connection.execute(SQL["head"]).fetchone()[0])
@@ -231,6 +234,8 @@ class _SqliteView:
         return Mark(row[0], row[1]) if row else None
 
     def events(self, ids: Collection[str]) -> dict[str, KnownEvent]:
+        if self._tops is not None:
+            return {}
         execute, sql, known = self._connection.execute, SQL["event_known"], {}
         for event_id in ids:
             row = execute(sql, {"event_id": bytes.fromhex(event_id)}).fetchone()
@@ -240,19 +245,26 @@ class _SqliteView:
 
     def sources(self, keys: Collection[SourceId]) -> dict[SourceId, list[KnownSource]]:
         execute, sql, known = self._connection.execute, SQL["sources_known"], {}
-        for key in keys:
+        for key in keys if self._tops is None else [key for key in keys if not self._is_above_all(self._tops, *key)]:
             rows = execute(sql, {"device_id": key[0], "source_no": key[1]}).fetchall()
             if rows:
                 known[key] = [KnownSource(row[0], row[1], row[2], row[3]) for row in rows]
         return known
 
+    def _is_above_all(self, tops: Tops, device_id: str, source_no: int) -> bool:
+        return source_no > tops.number(self._connection, device_id, source_space(source_no))
+
     def series_max(self, device_id: str, start_ns: int, end_ns: int) -> int | None:
+        if self._tops is not None:
+            top = self._tops.series(self._connection, device_id)
+            if top < end_ns:
+                return top if top >= start_ns else None
         key = {"device_id": device_id, "start_ns": start_ns, "end_ns": end_ns}
         highest: int | None = self._connection.execute(SQL["series_max"], key).fetchone()[0]
         return highest
 
     def epochs(self, edge: str) -> list[EdgeEpoch]:
-        return [_epoch(row) for row in self._connection.execute(SQL["epochs"], {"edge": edge})]
+        return [epoch_of(row) for row in self._connection.execute(SQL["epochs"], {"edge": edge})]
 
     def chain_at(self, edge: str, epoch: str, lane: Lane, seq: int) -> bytes | None:
         key = {"edge": edge, "epoch": bytes.fromhex(epoch), "lane": lane, "seq": seq}
@@ -263,7 +275,7 @@ class _SqliteView:
 def _carry_out(connection: sqlite3.Connection, plan: Plan) -> None:
     many = connection.executemany
     if plan.rows:
-        many(SQL["insert_row"], [_row_parameters(row) for row in plan.rows])
+        many(INSERT_ROW, [values_of(row) for row in plan.rows])
         connection.execute(SQL["set_head"], {"head": plan.head})
         many(
             SQL["widen_hour"],
@@ -311,7 +323,7 @@ def _carry_out(connection: sqlite3.Connection, plan: Plan) -> None:
         )
     for entry in plan.epochs:
         connection.execute(SQL["retire_epochs"], {"edge": entry.edge})
-        connection.execute(SQL["enter_epoch"], _epoch_parameters(entry))
+        connection.execute(SQL["enter_epoch"], epoch_parameters(entry))
     many(
         SQL["set_mark"],
         [
@@ -326,78 +338,3 @@ def _carry_out(connection: sqlite3.Connection, plan: Plan) -> None:
             for (edge, lane, name), value in plan.tallies.items()
         ],
     )
-
-
-def _row_parameters(row: LedgerRow) -> dict[str, object]:
-    return {
-        "position": row.position,
-        "campus_id": row.campus_id,
-        "edge": row.edge,
-        "epoch": bytes.fromhex(row.epoch),
-        "lane": row.lane.value,
-        "seq": row.seq,
-        "through": row.through,
-        "event_id": bytes.fromhex(row.event_id),
-        "device_id": row.device_id,
-        "kind": row.kind,
-        "topic": row.topic,
-        "source_epoch": row.source_epoch,
-        "source_no": row.source_no,
-        "fingerprint": row.fingerprint,
-        "occurred_ns": row.occurred_ns,
-        "received_ns": row.received_ns,
-        "stamp_ns": row.stamp_ns,
-        "mono_ns": row.mono_ns,
-        "boot_id": bytes.fromhex(row.boot_id),
-        "clock": row.clock.value,
-        "error_ms": row.error_ms,
-        "age_ns": row.age_ns,
-        "historical": int(row.historical),
-        "series_time_ns": row.series_time_ns,
-        "hash": row.hash,
-        "chain": row.chain,
-        "body": row.body,
-    }
-
-
-def _row(row: sqlite3.Row) -> LedgerRow:
-    given = dict(row)
-    given["epoch"] = row["epoch"].hex()
-    given["lane"] = Lane(row["lane"])
-    given["event_id"] = row["event_id"].hex()
-    given["boot_id"] = row["boot_id"].hex()
-    given["clock"] = ClockState(row["clock"])
-    given["historical"] = bool(row["historical"])
-    return LedgerRow(**given)
-
-
-def _epoch_parameters(entry: EdgeEpoch) -> dict[str, object]:
-    return {
-        "edge": entry.edge,
-        "epoch": bytes.fromhex(entry.epoch),
-        "first_seen_ns": entry.first_seen_ns,
-        "previous": bytes.fromhex(entry.previous) if entry.previous else None,
-        "reason": entry.reason,
-        "current": int(entry.current),
-    }
-
-
-def _epoch(row: sqlite3.Row) -> EdgeEpoch:
-    return EdgeEpoch(
-        edge=row["edge"],
-        epoch=row["epoch"].hex(),
-        first_seen_ns=row["first_seen_ns"],
-        previous=row["previous"].hex() if row["previous"] else None,
-        reason=row["reason"],
-        current=bool(row["current"]),
-    )
-
-
-def _link(row: sqlite3.Row) -> Link:
-    return Link(row["seq"], row["through"], row["hash"], row["chain"], bool(row["gap"]), row["body"])
-
-
-def _quarantined(row: sqlite3.Row) -> Quarantined:
-    given = dict(row)
-    given |= {"epoch": row["epoch"].hex(), "lane": Lane(row["lane"]), "reason": Refusal(row["reason"])}
-    return Quarantined(**given)

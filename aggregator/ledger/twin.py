@@ -5,6 +5,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self, TypeVar
 
+import msgspec
+
 from aggregator.ledger import query
 from aggregator.ledger.base import HeadSignal
 from aggregator.ledger.plan import Planner
@@ -105,7 +107,8 @@ class MemoryLedger:
         blanked = 0
         for position in positions:
             if 1 <= position <= len(self._tables.rows) and self._tables.rows[position - 1].body is not None:
-                row = self._tables.rows[position - 1] = replace(self._tables.rows[position - 1], body=None)
+                row = msgspec.structs.replace(self._tables.rows[position - 1], body=None)
+                self._tables.rows[position - 1] = row
                 links = self._tables.links[row.edge, row.epoch, row.lane]
                 links[row.seq] = links[row.seq]._replace(body=None)
                 blanked += 1

@@ -17,7 +17,7 @@ import msgspec
 
 from aggregator.admission.sessions import Liveness
 from aggregator.alarms import Alarm, State
-from aggregator.ledger import LedgerRow
+from aggregator.ledger import LedgerRow, record_of
 from aggregator.live.shapes import (
     AlarmView,
     DoorView,
@@ -33,7 +33,7 @@ from aggregator.live.tables import RESOLVED_KEPT, Row, Tables
 from aggregator.readers.doors import MINUTE_NS
 from aggregator.silence import EDGE_SILENT_S
 from wire.clock import NS_PER_S, utc_text
-from wire.records import Event, decode_record
+from wire.records import Event
 
 SPARK_MINUTES: Final = 30
 EXCEPTIONS_SHOWN: Final = 30
@@ -211,7 +211,7 @@ class Board:
         return tuple(news)
 
     def _exception(self, row: LedgerRow) -> ExceptionView:
-        event = decode_record(row.body) if row.body is not None else None
+        event = record_of(row)
         reason, tail = "", ""
         if isinstance(event, Event):
             reason, tail = event.reason, event.credential.tail if event.credential is not None else ""

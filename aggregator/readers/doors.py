@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from aggregator.ledger import LedgerRow
+from aggregator.ledger import LedgerRow, record_of
 from aggregator.readers.base import SQL, Reader
 from wire.clock import NS_PER_S
-from wire.records import Event, decode_record
+from wire.records import Event
 
 MINUTE_NS: Final = 60 * NS_PER_S
 KEPT_MINUTES: Final = 48 * 60
@@ -68,9 +68,7 @@ class Doors(Reader):
         minutes: dict[tuple[str, int], _Minute] = {}
         for row in rows:
             horizon = max(horizon, row.received_ns // MINUTE_NS // 60 * 60 - KEPT_MINUTES)
-            if row.body is None or not row.topic.startswith(_OF_DOORS):
-                continue
-            event = decode_record(row.body)
+            event = record_of(row) if row.topic.startswith(_OF_DOORS) else None
             if not isinstance(event, Event):
                 continue
             door = doors.setdefault(row.device_id, _Door(row.device_id))

@@ -4,9 +4,9 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
-from aggregator.ledger import LedgerRow
+from aggregator.ledger import LedgerRow, record_of
 from aggregator.readers.base import SQL, Reader
-from wire.records import Event, decode_record
+from wire.records import Event
 from wire.topics import CAMPUS_NODE
 
 _DESCRIBED: Final = (
@@ -28,27 +28,21 @@ class Registry(Reader):
 
     def apply(self, connection: sqlite3.Connection, rows: Sequence[LedgerRow]) -> None:
         """See Reader."""
+        heard = _Heard()
         for row in rows:
-            if row.edge == CAMPUS_NODE:
-                self._campus_fact(connection, row)
-                continue
-            seen = {
-                "edge": row.edge,
-                "epoch": row.epoch,
-                "device_id": row.device_id,
-                "position": row.position,
-                "received_ns": row.received_ns,
-                "occurred_ns": row.occurred_ns,
-                "topic": row.topic,
-                "records": 1,
-            }
-            connection.execute(SQL["touch_edge"], seen)
-            if row.device_id != row.edge:
-                connection.execute(SQL["touch_device"], seen)
-            if row.topic in _MEANINGS and row.body is not None:
-                event = decode_record(row.body)
-                if isinstance(event, Event):
+            if row.edge != CAMPUS_NODE:
+                heard.add(row)
+            meant = row.topic in (_OF_CAMPUS if row.edge == CAMPUS_NODE else _MEANINGS)
+            event = record_of(row) if meant else None
+            if isinstance(event, Event):
+                # What it changes must be there, as it was before this row.
+                heard.write(connection)
+                if row.edge == CAMPUS_NODE:
+                    params = {"edge": event.values.get("edge"), "event_id": event.id}
+                    connection.execute(SQL[_OF_CAMPUS[row.topic](event)], params)
+                else:
                     _MEANINGS[row.topic](connection, row, event)
+        heard.write(connection)
 
     def clear(self, connection: sqlite3.Connection) -> None:
         """See Reader."""
@@ -67,13 +61,41 @@ class Registry(Reader):
         async with self._db.read() as connection, connection.execute(SQL[name]) as cursor:
             return [dict(row) for row in await cursor.fetchall()]
 
-    def _campus_fact(self, connection: sqlite3.Connection, row: LedgerRow) -> None:
-        if row.topic not in _OF_CAMPUS or row.body is None:
-            return
-        event = decode_record(row.body)
-        if isinstance(event, Event):
-            params = {"edge": event.values.get("edge"), "event_id": event.id}
-            connection.execute(SQL[_OF_CAMPUS[row.topic](event)], params)
+
+class _Heard:
+    """Of whom was heard, and not written yet: one line for each box and device, however many its records are."""
+
+    def __init__(self) -> None:
+        self._edges: dict[str, dict[str, Any]] = {}
+        self._devices: dict[str, dict[str, Any]] = {}
+
+    def add(self, row: LedgerRow) -> None:
+        """A record of a box."""
+        _count(self._edges, row.edge, row)
+        if row.device_id != row.edge:
+            _count(self._devices, row.device_id, row)
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Everything so far."""
+        connection.executemany(SQL["touch_edge"], self._edges.values())
+        connection.executemany(SQL["touch_device"], self._devices.values())
+        self._edges.clear()
+        self._devices.clear()
+
+
+def _count(heard: dict[str, dict[str, Any]], name: str, row: LedgerRow) -> None:
+    before = heard.get(name)
+    heard[name] = {
+        "edge": row.edge,
+        "epoch": row.epoch,
+        "device_id": row.device_id,
+        "first_position": before["first_position"] if before else row.position,
+        "position": row.position,
+        "received_ns": row.received_ns,
+        "occurred_ns": row.occurred_ns,
+        "topic": row.topic,
+        "records": before["records"] + 1 if before else 1,
+    }
 
 
 def _born(connection: sqlite3.Connection, row: LedgerRow, event: Event) -> None:

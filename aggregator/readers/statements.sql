@@ -21,10 +21,10 @@ DELETE FROM reader_faults WHERE reader = :reader;
 SELECT count(*) FROM reader_faults WHERE reader = :reader;
 
 -- name: touch_edge
--- A record of a box.
+-- Records of a box.
 INSERT INTO registry_edges (edge, epoch, software, births, forks, silences, silence_id, records, first_position,
     last_position, last_received_ns)
-VALUES (:edge, :epoch, '', 0, 0, 0, '', :records, :position, :position, :received_ns)
+VALUES (:edge, :epoch, '', 0, 0, 0, '', :records, :first_position, :position, :received_ns)
 ON CONFLICT (edge) DO UPDATE SET epoch = excluded.epoch, records = registry_edges.records + excluded.records,
     last_position = excluded.last_position, last_received_ns = excluded.last_received_ns;
 
@@ -45,13 +45,13 @@ UPDATE registry_edges SET silence_id = '', silences = silences + 1 WHERE edge = 
 UPDATE registry_edges SET forks = forks + 1 WHERE edge = :edge;
 
 -- name: touch_device
--- A record of a device.
+-- Records of a device.
 INSERT INTO registry_devices (device_id, edge, profile, device_class, systems, protocol, contract, display_name,
     display_name_en, place, liveness_s, state, state_ns, records, last_position, last_topic, last_occurred_ns,
     last_received_ns)
-VALUES (:device_id, :edge, '', '', '', '', '', '', '', '', 0, 'UNKNOWN', 0, 1, :position, :topic, :occurred_ns,
+VALUES (:device_id, :edge, '', '', '', '', '', '', '', '', 0, 'UNKNOWN', 0, :records, :position, :topic, :occurred_ns,
     :received_ns)
-ON CONFLICT (device_id) DO UPDATE SET records = registry_devices.records + 1, last_position = excluded.last_position,
+ON CONFLICT (device_id) DO UPDATE SET records = registry_devices.records + excluded.records, last_position = excluded.last_position,
     last_topic = excluded.last_topic, last_occurred_ns = excluded.last_occurred_ns,
     last_received_ns = excluded.last_received_ns;
 

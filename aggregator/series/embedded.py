@@ -39,7 +39,7 @@ class EmbeddedSeries:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._curves: dict[tuple[str, str, str, str], int] = {}
+        self._curves: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
 
     async def write(self, points: Sequence[Point]) -> None:
         """See SeriesStore."""
@@ -102,14 +102,18 @@ class EmbeddedSeries:
     def _put(self, connection: sqlite3.Connection, points: Sequence[Point]) -> None:
         gone = {row["width_s"]: row["before_ns"] for row in connection.execute(SQL["horizons"])}
         touched: set[tuple[int, int, int]] = set()
+        puts: list[dict[str, Any]] = []
         for point in points:
             params = self._params(connection, point)
-            stretches = [(params["curve"], width_s, _start(point.time_ns, width_s)) for width_s in WIDTHS_S]
             if point.time_ns < gone.get(0, 0):
-                self._add(connection, params, stretches)
+                # It is held against what is there, and the points before it are.
+                connection.executemany(SQL["put"], puts)
+                puts.clear()
+                self._add(connection, params, _stretches(params))
             elif params["value"] is not None:
-                touched.update(stretches)
-            connection.execute(SQL["put"], params)
+                touched.update(_stretches(params))
+            puts.append(params)
+        connection.executemany(SQL["put"], puts)
         for curve, width_s, start_ns in sorted(touched):
             end_ns = start_ns + width_s * NS_PER_S
             span = {"curve": curve, "width_s": width_s, "start_ns": start_ns, "end_ns": end_ns}
@@ -135,14 +139,15 @@ class EmbeddedSeries:
         }
 
     def _curve(self, connection: sqlite3.Connection, point: Point) -> int:
-        tags = dict(point.tags)
-        name = (point.measurement, tags["campus"], tags["device"], tags[_LABEL[point.measurement]])
-        found = self._curves.get(name)
+        known = (point.measurement, point.tags)
+        found = self._curves.get(known)
         if found is None:
+            tags = dict(point.tags)
+            name = (point.measurement, tags["campus"], tags["device"], tags[_LABEL[point.measurement]])
             params = dict(zip(("measurement", "campus", "device", "label"), name, strict=True))
             connection.execute(SQL["add_curve"], params)
             found = int(connection.execute(SQL["curve"], params).fetchone()[0])
-            self._curves[name] = found
+            self._curves[known] = found
         return found
 
     async def _write(self, function: Callable[[sqlite3.Connection], T]) -> T:
@@ -168,6 +173,10 @@ class EmbeddedSeries:
                 return [dict(row) for row in await cursor.fetchall()]
         except (sqlite3.OperationalError, StorageError) as error:
             raise SeriesUnavailable(str(error)) from error
+
+
+def _stretches(params: Mapping[str, Any]) -> list[tuple[int, int, int]]:
+    return [(params["curve"], width_s, _start(params["time_ns"], width_s)) for width_s in WIDTHS_S]
 
 
 def _start(time_ns: int, width_s: int) -> int:

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from aggregator.ledger import LedgerRow
+from aggregator.ledger import LedgerRow, record_of
 from wire.errors import Malformed
-from wire.records import Event, Outcome, Reading, Value, decode_record
+from wire.records import Event, Outcome, Reading, Value
 
 NS_PER_MS: Final = 1_000_000
 
@@ -34,10 +34,10 @@ class Point:
 
 def points_of(row: LedgerRow) -> list[Point]:
     """The points of one row; none for kinds without a curve, and for a row whose body was blanked."""
-    if row.series_time_ns is None or row.body is None:
+    if row.series_time_ns is None:
         return []
     try:
-        record = decode_record(row.body)
+        record = record_of(row)
     except Malformed:
         return []
     match record:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from tests.campus import invariants
@@ -46,17 +47,18 @@ def forget_a_record(world: World) -> None:
 
 def repeat_a_row(world: World) -> None:
     row = world.office.rows[of_lane(world, Lane.D)[0]]
-    world.office.rows.append(replace(row, position=len(world.office.rows) + 1))
+    world.office.rows.append(msgspec.structs.replace(row, position=len(world.office.rows) + 1))
 
 
 def repeat_a_row_under_another_id(world: World) -> None:
     row = world.office.rows[of_lane(world, Lane.D)[0]]
-    world.office.rows.append(replace(row, position=len(world.office.rows) + 1, event_id="ab" * 16, source_no=None))
+    other = msgspec.structs.replace(row, position=len(world.office.rows) + 1, event_id="ab" * 16, source_no=None)
+    world.office.rows.append(other)
 
 
 def renumber_a_row(world: World) -> None:
     at = of_lane(world, Lane.D)[3]
-    world.office.rows[at] = replace(world.office.rows[at], seq=999)
+    world.office.rows[at] = msgspec.structs.replace(world.office.rows[at], seq=999)
 
 
 def swap_two_rows(world: World) -> None:

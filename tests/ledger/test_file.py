@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aggregator.admission.decode import read_run
-from aggregator.ledger import AdmissionGroup, Fate, Filter, OpenEpoch, SqliteLedger, store
+from aggregator.ledger import AdmissionGroup, Fate, Filter, OpenEpoch, SqliteLedger, recent
 from aggregator.storage import Database
 from tests.admission.box import CAMPUS, Box
 from tests.support.clock import VirtualClock, seeded
@@ -171,7 +171,7 @@ def test_what_was_reported_committed_survives_a_kill(tmp_path: Path) -> None:
 
 
 async def test_what_is_kept_in_memory_is_what_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "TAIL_ROWS", 5)
+    monkeypatch.setattr(recent, "TAIL_ROWS", 5)
     box = Box()
     box.put(*[box.event(record_no=number) for number in range(1, 40)])
     path = tmp_path / "a.sqlite"

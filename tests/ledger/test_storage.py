@@ -271,6 +271,12 @@ def test_statements_have_a_name_and_a_sentence() -> None:
     assert dict(statements) == {"one": "SELECT 1", "two": "SELECT\n  2 -- really"}
 
 
+def test_a_statement_can_take_its_parameters_in_order() -> None:
+    sql = "INSERT INTO t (a, b_2) VALUES (:a, :b_2) ON CONFLICT (a) DO NOTHING"
+    in_order, names = Statements(f"-- name: put\n-- Puts.\n{sql}").in_order("put")
+    assert (in_order, names) == ("INSERT INTO t (a, b_2) VALUES (?, ?) ON CONFLICT (a) DO NOTHING", ("a", "b_2"))
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

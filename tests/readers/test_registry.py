@@ -7,6 +7,8 @@ import pytest
 from aggregator.readers import Registry, base
 from tests.admission.box import Box
 from tests.readers.conftest import Rig
+from wire.records import Event
+from wire.topics import CAMPUS_NODE
 
 INFO: dict[str, Any] = {
     "profile": "facesluice-mqtt",
@@ -133,3 +135,34 @@ async def test_a_rebuild_comes_out_as_what_grew_step_by_step(
     monkeypatch.setattr(base, "BATCH_ROWS", batch_rows)
     assert await registry.rebuild() == await rig.ledger.head()
     assert await taken(registry) == grown
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 500])
+async def test_a_batch_of_any_size_makes_the_same_picture(rig: Rig, monkeypatch: pytest.MonkeyPatch, rows: int):
+    """Touches are folded over a batch; what the campus or the box says of somebody must meet him as he was then."""
+    stamp = Box().clock.stamp()
+
+    def of_campus(number: int, topic: str, edge: str, **values: Any) -> Event:
+        values = {"edge": edge, **values}
+        return Event(id=f"{number:032x}", device=CAMPUS_NODE, stamp=stamp, topic=topic, values=values)
+
+    gate, hall = Box("gate-1", seed=1), Box("hall-1", seed=2)
+    await rig.ledger.append_campus([of_campus(1, "Delivery/EpochForked", "gate-1")], stamp)
+    await rig.deliver(gate, gate.event(), said(gate, "EdgeNode/State/Birth", "gate-1", software="1.0"), gate.event())
+    await rig.ledger.append_campus([of_campus(2, "EdgeNode/State/Silence", "gate-1", state="silent")], stamp)
+    await rig.deliver(hall, hall.event(device="hall-1/face-1"), hall.event(device="hall-1/face-2"))
+    await rig.ledger.append_campus([of_campus(3, "Delivery/EpochForked", "hall-1")], stamp)
+    await rig.deliver(gate, said(gate, "Device/State/Operating", state="UP"), gate.event())
+    monkeypatch.setattr(base, "BATCH_ROWS", rows)
+    edges, devices = await taken(Registry(rig.ledger, rig.views))
+    gate_1, hall_1 = edges["gate-1"], edges["hall-1"]
+    # The first fork was told of a box that nobody had heard of.
+    assert (gate_1["forks"], hall_1["forks"]) == (0, 1)
+    assert (gate_1["records"], gate_1["births"], gate_1["silence_id"]) == (5, 1, f"{2:032x}")
+    assert gate_1["first_position"] < hall_1["first_position"] < hall_1["last_position"] < gate_1["last_position"]
+    face = devices["gate-1/face-1"]
+    assert (face["records"], face["state"], face["last_position"]) == (4, "UP", gate_1["last_position"])
+    assert {name: device["records"] for name, device in devices.items() if name.startswith("hall")} == {
+        "hall-1/face-1": 1,
+        "hall-1/face-2": 1,
+    }

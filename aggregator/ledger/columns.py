@@ -1,0 +1,98 @@
+"""Between Python's values and SQLite's columns: ids in hex are blobs there, truth values numbers."""
+
+import sqlite3
+from typing import Final
+
+from aggregator.ledger.rows import EdgeEpoch, LedgerRow, Quarantined, Refusal
+from aggregator.ledger.verify import Link
+from aggregator.storage import Statements
+from wire.clock import ClockState
+from wire.topics import Lane
+
+_INSERT_ROW, _COLUMNS = Statements.load("aggregator.ledger").in_order("insert_row")
+INSERT_ROW: Final = _INSERT_ROW
+
+# The fields of a row are the columns of its table, in one order everywhere.
+if LedgerRow.__struct_fields__ != _COLUMNS:
+    raise TypeError("aggregator.ledger.rows and statements.sql name other columns")
+
+
+def values_of(row: LedgerRow) -> tuple[object, ...]:
+    """The parameters of INSERT_ROW."""
+    return (
+        row.position,
+        row.campus_id,
+        row.edge,
+        bytes.fromhex(row.epoch),
+        row.lane.value,
+        row.seq,
+        row.through,
+        bytes.fromhex(row.event_id),
+        row.device_id,
+        row.kind,
+        row.topic,
+        row.source_epoch,
+        row.source_no,
+        row.fingerprint,
+        row.occurred_ns,
+        row.received_ns,
+        row.stamp_ns,
+        row.mono_ns,
+        bytes.fromhex(row.boot_id),
+        row.clock.value,
+        row.error_ms,
+        row.age_ns,
+        int(row.historical),
+        row.series_time_ns,
+        row.hash,
+        row.chain,
+        row.body,
+    )
+
+
+def row_of(row: sqlite3.Row) -> LedgerRow:
+    """A row of the table."""
+    given = dict(row)
+    given["epoch"] = row["epoch"].hex()
+    given["lane"] = Lane(row["lane"])
+    given["event_id"] = row["event_id"].hex()
+    given["boot_id"] = row["boot_id"].hex()
+    given["clock"] = ClockState(row["clock"])
+    given["historical"] = bool(row["historical"])
+    return LedgerRow(**given)
+
+
+def epoch_parameters(entry: EdgeEpoch) -> dict[str, object]:
+    """The parameters of `enter_epoch`."""
+    return {
+        "edge": entry.edge,
+        "epoch": bytes.fromhex(entry.epoch),
+        "first_seen_ns": entry.first_seen_ns,
+        "previous": bytes.fromhex(entry.previous) if entry.previous else None,
+        "reason": entry.reason,
+        "current": int(entry.current),
+    }
+
+
+def epoch_of(row: sqlite3.Row) -> EdgeEpoch:
+    """A row of `edge_epochs`."""
+    return EdgeEpoch(
+        edge=row["edge"],
+        epoch=row["epoch"].hex(),
+        first_seen_ns=row["first_seen_ns"],
+        previous=row["previous"].hex() if row["previous"] else None,
+        reason=row["reason"],
+        current=bool(row["current"]),
+    )
+
+
+def link_of(row: sqlite3.Row) -> Link:
+    """A row of `links`."""
+    return Link(row["seq"], row["through"], row["hash"], row["chain"], bool(row["gap"]), row["body"])
+
+
+def quarantined_of(row: sqlite3.Row) -> Quarantined:
+    """A row of `quarantine`."""
+    given = dict(row)
+    given |= {"epoch": row["epoch"].hex(), "lane": Lane(row["lane"]), "reason": Refusal(row["reason"])}
+    return Quarantined(**given)
