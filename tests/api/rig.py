@@ -4,7 +4,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,9 @@ class Rig:
     folder: Path
     sent: list[tuple[str, Down, bytes]]
     readers: Sequence[Reader]
+    levels: dict[str, int]
     broken: bool = False
+    _reading: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
     def office(self) -> Office:
@@ -113,6 +115,14 @@ class Rig:
             if self.box.end(lane)[0] > before[lane]:
                 assert await self.campus.admission.receive(*self.box.batch(lane, before[lane]))
         await self.read()
+
+    def start_readers(self) -> None:
+        self._reading = [asyncio.create_task(reader.run()) for reader in self.readers]
+
+    async def stop_readers(self) -> None:
+        for task in self._reading:
+            task.cancel()
+        await asyncio.gather(*self._reading, return_exceptions=True)
 
     async def read(self) -> None:
         """Until the readers have all that is in the ledger."""
@@ -208,16 +218,14 @@ async def assembled(
             health=lambda: rig.health(),  # noqa: PLW0108  there is no rig yet
         )
         readers = (registry, live.alarms, live.doors)
-        rig = Rig(campus, add_console(create_app(campus)), clock, box, folder, sent, readers)
+        rig = Rig(campus, add_console(create_app(campus)), clock, box, folder, sent, readers, live.levels)
         token = await enrolment.issue(box.edge)
         await enrolment.redeem(box.edge, token, box.enrolled().public_key.hex(), "1.0")
-        running = [asyncio.create_task(reader.run()) for reader in readers]
+        rig.start_readers()
         try:
             yield rig
         finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            await rig.stop_readers()
 
 
 def keys_of(document: Any) -> set[str]:

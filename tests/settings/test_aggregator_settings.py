@@ -75,6 +75,25 @@ def test_a_mistake_is_told_once(tmp_path: Path, old: str, new: str, found: list[
     assert [finding.code for finding in loaded.findings] == found
 
 
+@pytest.mark.parametrize(
+    ("levels", "found"),
+    [
+        ("{door_held: 2, device_down: 4}", []),
+        ("{door_hold: 2}", [("unknown_alarm_kind", "door_held")]),
+        ("{door_held: 5}", [("too_large", "")]),
+        ("{door_held: 0}", [("too_small", "")]),
+        ("{door_held: high}", [("wrong_type", "")]),
+        ("[door_held]", [("wrong_type", "")]),
+    ],
+)
+def test_a_campus_rates_kinds_of_alarm_for_itself(tmp_path: Path, levels: str, found: list[tuple[str, str]]) -> None:
+    loaded = read_settings(write(tmp_path, f"{SAMPLE}\nalarms:\n  levels: {levels}\n"))
+    assert [(finding.code, finding.params.get("nearest", "")) for finding in loaded.findings] == found
+    if not found:
+        assert loaded.settings is not None
+        assert loaded.settings.alarms.levels == {"door_held": 2, "device_down": 4}
+
+
 @pytest.mark.parametrize("text", ["", "- a\n", "5\n", "zone: [1]\n", "schema: 1\nzone: ''\n"])
 def test_odd_shapes_are_findings(tmp_path: Path, text: str) -> None:
     loaded = read_settings(write(tmp_path, text))
