@@ -1,16 +1,19 @@
 """The table: which records raise, which end, and that it fits what devices and profiles can say at all."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aggregator.alarms import KINDS
+from aggregator.alarms import KINDS, Kind
 from aggregator.alarms.rules import RULES
 from device_profiles.vocabulary import STATES
 from tests.alarms.watch import CONTACT, DENIED, DOOR_ALARM, DURESS, OPERATING, SILENCE, Watch
 from wire.i18n import catalog
 from wire.topics import TOPICS, Lane
 
+ROOT = Path(__file__).parents[2]
 FACE = "gate-1/face-1"
 # What is in lane A and raises nothing here, and why.
 NO_ALARM = {
@@ -161,3 +164,12 @@ async def test_refusals_that_are_far_apart_elsewhere_old_or_of_passers_by_are_no
         await watch.told(DENIED, replayed=True)
     old = [watch.event(DENIED) for _ in range(10)]
     assert await watch.late(*old) == []
+
+
+def test_the_interface_says_of_every_kind_how_much_it_matters():
+    told = {}
+    for line in (ROOT / "docs" / "api.md").read_text(encoding="utf-8").splitlines():
+        match = re.match(r"\| (`[a-z_`, ]+`) \| ([1-4])(, fault)? \|", line)
+        if match:
+            told |= {name: Kind(int(match[2]), bool(match[3])) for name in re.findall("[a-z_]+", match[1])}
+    assert told == KINDS
