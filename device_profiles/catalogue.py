@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from device_profiles.findings import Finding
-from device_profiles.model import DeviceClass, DeviceProfile, read_profile
+from device_profiles.model import DeviceClass, DeviceProfile
+from device_profiles.reading import read_profile
 
 SHIPPED: Final = Path(__file__).parent
 

@@ -7,15 +7,13 @@ a value that has a finding of its own already.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from device_profiles.findings import Finding, nearest
+from device_profiles.model import DeviceCommand, DirectionMap, EventMapping, ResourceProperties, StateMap
 from device_profiles.protocols import MEASURE, TEXT, TRUTH, WHOLE, FieldType, is_whole
 from device_profiles.vocabulary import REASONS, STATES
 from device_profiles.yaml_source import Loc, Source
-
-if TYPE_CHECKING:
-    from device_profiles.model import DeviceCommand, DirectionMap, EventMapping, ResourceProperties, StateMap
 
 TypeOf = Callable[[str], FieldType | None]
 
@@ -38,7 +36,7 @@ def resource_type(value_type: str) -> FieldType:
 # --- mappings -----------------------------------------------------------------------------------------
 
 
-def check_mapping(source: Source, loc: Loc, mapping: "EventMapping", type_of: TypeOf) -> Iterator[Finding]:
+def check_mapping(source: Source, loc: Loc, mapping: EventMapping, type_of: TypeOf) -> Iterator[Finding]:
     """One mapping by itself. type_of: what a field of its message holds, or None for one that it does not have."""
     yield from _check_words(source, loc, mapping)
     for field, value, place, at_key in _codes(mapping):
@@ -48,7 +46,7 @@ def check_mapping(source: Source, loc: Loc, mapping: "EventMapping", type_of: Ty
             yield source.finding((*loc, *place), "never_holds", at_key=at_key, params=params)
 
 
-def _check_words(source: Source, loc: Loc, mapping: "EventMapping") -> Iterator[Finding]:
+def _check_words(source: Source, loc: Loc, mapping: EventMapping) -> Iterator[Finding]:
     if mapping.reason and mapping.reason not in REASONS:
         params = {"reason": mapping.reason, "nearest": nearest(mapping.reason, REASONS)}
         yield source.finding((*loc, "reason"), "unknown_reason", params=params)
@@ -64,7 +62,7 @@ def _check_words(source: Source, loc: Loc, mapping: "EventMapping") -> Iterator[
             yield source.finding((*loc, "state", "values", code), "unknown_state", params=params)
 
 
-def _codes(mapping: "EventMapping") -> Iterator[tuple[str, object, Loc, bool]]:
+def _codes(mapping: EventMapping) -> Iterator[tuple[str, object, Loc, bool]]:
     """Every value that a mapping waits for: the field, the value, where it stands, whether as a key."""
     for field, wanted in mapping.when.items():
         if isinstance(wanted, list):
@@ -89,7 +87,7 @@ def _nearest_code(value: object, kind: FieldType) -> str:
     return str(int(value)) if isinstance(value, bool) and int in kind.types else ""
 
 
-def check_reach(source: Source, mappings: Iterable[tuple[Loc, "EventMapping"]]) -> Iterator[Finding]:
+def check_reach(source: Source, mappings: Iterable[tuple[Loc, EventMapping]]) -> Iterator[Finding]:
     """The first mapping that matches is taken; one whose every message an earlier one takes is never reached."""
     before: dict[str, list[tuple[Loc, EventMapping]]] = {}
     for loc, mapping in mappings:
@@ -116,7 +114,7 @@ def _options(wanted: object) -> set[tuple[bool, object]]:
 
 
 def check_command(
-    source: Source, loc: Loc, command: "DeviceCommand", resources: Mapping[str, "ResourceProperties"]
+    source: Source, loc: Loc, command: DeviceCommand, resources: Mapping[str, ResourceProperties]
 ) -> Iterator[Finding]:
     """Whether every step can be done: the resource can be written or read, and the value lies within its range."""
     for index, operation in enumerate(command.resource_operations):
@@ -134,7 +132,7 @@ def check_command(
             yield from _check_value(source, (*step, "value"), operation.value, properties)
 
 
-def _check_value(source: Source, loc: Loc, value: object, properties: "ResourceProperties") -> Iterator[Finding]:
+def _check_value(source: Source, loc: Loc, value: object, properties: ResourceProperties) -> Iterator[Finding]:
     kind = resource_type(properties.value_type)
     if not kind.holds(value):
         (expected,) = (word for known, word in _TYPE_WORDS if known == kind)

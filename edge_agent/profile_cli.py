@@ -83,7 +83,7 @@ def check(
     """Check profiles: every finding in one run."""
     from device_profiles.catalogue import SHIPPED
     from device_profiles.findings import in_order
-    from device_profiles.model import read_profile
+    from device_profiles.reading import read_profile
 
     texts = Texts(lang)
     files = sorted({file for path in paths or [SHIPPED] for file in _profiles_under(path)})

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from device_profiles.catalogue import SHIPPED, load_catalogue, profile_files
-from device_profiles.model import DeviceProfile, read_profile
+from device_profiles.model import DeviceProfile
 from device_profiles.protocols import protocol, protocol_names
+from device_profiles.reading import read_profile
 from edge_agent.codecs import Codec, codec
 from edge_agent.transports import transports
 from tests.profiles.writing import FACESLUICE, write_profile

@@ -6,8 +6,9 @@ import pytest
 
 from device_profiles.findings import Finding
 from device_profiles.meaning import resource_type
-from device_profiles.model import ITEMS_MAX, read_profile
+from device_profiles.model import ITEMS_MAX
 from device_profiles.protocols import CODE, MEASURE, TEXT, TRUTH, WHOLE, FieldType, protocol, protocol_names
+from device_profiles.reading import read_profile
 from device_profiles.vocabulary import REASONS, STATES
 from edge_agent.codecs import Codec, codec
 from tests.profiles.writing import write

@@ -12,8 +12,9 @@ from pydantic import BaseModel
 import device_profiles.yaml_source
 from aggregator.settings import AggregatorSettings
 from device_profiles.findings import FORMS
-from device_profiles.model import DeviceProfile, read_profile
+from device_profiles.model import DeviceProfile
 from device_profiles.protocols import protocol, protocol_names
+from device_profiles.reading import read_profile
 from edge_agent.settings import EdgeSettings
 from tests.profiles.odd import ODD, Place, places, replaced
 from tests.profiles.writing import WHOLE, write, write_whole

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import device_profiles
-from device_profiles.model import DeviceProfile, EventMapping, read_profile
+from device_profiles.model import DeviceProfile, EventMapping
+from device_profiles.reading import read_profile
 
 SHIPPED = Path(device_profiles.__file__).parent
 OF_PROTOCOL = {"facesluice": "biometric/facesluice-mqtt.yaml"}
