@@ -45,7 +45,8 @@ $(DEV)/ready: requirements-dev.lock pyproject.toml
 commands: $(RUN)/ready
 
 demo: $(RUN)/ready
-	@exec $(RUN)/bin/campus-sim demo $(ARGS)
+	@# Ctrl-C is how a demo without an end ends: no error of make's.
+	@trap : INT; $(RUN)/bin/campus-sim demo $(ARGS) || [ $$? -eq 130 ]
 
 test: $(DEV)/ready
 	$(DEV)/bin/python -m pytest $(ARGS)

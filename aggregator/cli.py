@@ -416,7 +416,9 @@ def _service(config: Path, url: str | None, token_file: Path | None, language: s
 
 def _password(texts: Texts) -> str:
     if sys.stdin.isatty():
-        password: str = typer.prompt(texts("agg.user.password"), hide_input=True, confirmation_prompt=True)
+        password: str = typer.prompt(
+            texts("agg.user.password"), hide_input=True, confirmation_prompt=texts("agg.user.again")
+        )
         return password
     return sys.stdin.readline().rstrip("\n")
 

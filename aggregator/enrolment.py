@@ -14,6 +14,7 @@ from aggregator.accounts.office import SQL, digest
 from aggregator.admission import EnrolledEdge
 from aggregator.broker import BrokerFolder, Role, edge_user, new_password, password_hash
 from aggregator.storage import Database
+from aggregator.unfit import Unfit
 from wire.clock import NS_PER_S, Clock
 from wire.topics import is_name
 
@@ -86,13 +87,13 @@ class Enrolment:
         self._entered = entered
 
     async def issue(self, edge: str, *, valid_h: int = VALID_H_MAX) -> str:
-        """A one-time token for box `edge`, shown only here. Raises ValueError for a bad name or duration."""
+        """A one-time token for box `edge`, shown only here. Raises Unfit for a bad name or duration."""
         if not is_name(edge):
-            raise ValueError(f"{edge!r:.80} cannot name a box: a-z, 0-9 and hyphen, at most 63")
+            raise Unfit("edge_name", name=edge[:80])
         if not 1 <= valid_h <= VALID_H_MAX:
-            raise ValueError(f"a token is valid for 1 to {VALID_H_MAX} hours")
+            raise Unfit("token_hours", most=VALID_H_MAX)
         if self._is_another_user(edge):
-            raise ValueError(f"{edge} is a user of the broker that is no box; name the box differently")
+            raise Unfit("no_box", name=edge)
         secret = TOKEN_PREFIX + self._random(_TOKEN_BYTES).hex()
         now = self._clock.wall_ns()
         row = {

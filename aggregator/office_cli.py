@@ -26,6 +26,7 @@ from aggregator.campus_keys import CampusKeyError, make_campus_key, make_signing
 from aggregator.service import Service, ServiceRefused, ServiceUnreachable, running_base
 from aggregator.settings import SAMPLE, AggregatorSettings, read_settings
 from aggregator.storage import StorageError
+from aggregator.unfit import Unfit
 from device_profiles.findings import nearest
 from device_profiles.protocols import protocol, protocol_names
 from wire.clock import utc_text
@@ -57,7 +58,13 @@ def init_campus(directory: Path, texts: Texts) -> int:
             typer.echo(finding.render(texts), err=True)
         return EXIT_SETTINGS
     make_secrets(loaded.settings)
-    typer.echo(texts("agg.init.next", path=path), err=True)
+    folder = loaded.settings.broker.folder
+    if folder is None:
+        typer.echo(texts("agg.init.next_elsewhere", path=path), err=True)
+        return EXIT_OK
+    config_file = BrokerFolder(folder).config_file
+    typer.echo(texts("agg.init.broker", path=config_file))
+    typer.echo(texts("agg.init.next", broker=config_file, path=path), err=True)
     return EXIT_OK
 
 
@@ -208,6 +215,9 @@ def add_terminal(
     hashed = password_hash(password, os.urandom)
     try:
         folder.put(terminal_user(name, topics, prefix or topics.prefix, hashed, device_id=device_id or ""))
+    except Unfit as unfit:
+        typer.echo(texts(f"agg.unfit.{unfit.code}", **unfit.params), err=True)
+        return EXIT_FAILED
     except (ValueError, OSError) as error:
         typer.echo(texts("agg.run.stopped", cause=error), err=True)
         return EXIT_FAILED
@@ -254,6 +264,9 @@ def with_parts(
         return EXIT_FAILED
     except UnknownAccount as error:
         typer.echo(texts("agg.unknown", name=error), err=True)
+        return EXIT_FAILED
+    except Unfit as unfit:
+        typer.echo(texts(f"agg.unfit.{unfit.code}", **unfit.params), err=True)
         return EXIT_FAILED
     except CampusKeyError as error:
         typer.echo(texts("agg.run.no_keys", cause=error), err=True)

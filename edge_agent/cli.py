@@ -117,7 +117,8 @@ def enrol(
     try:
         answer = join(url, secret, edge=settings.edge, software=version(), files=files_of(settings))
     except EnrolError as error:
-        typer.echo(texts("edge.enrol.failed", code=error.code, detail=error.detail), err=True)
+        why = texts(f"edge.enrol.why.{error.code}", detail=error.detail) if error.code in _KNOWN else error.detail
+        typer.echo(texts("edge.enrol.failed", code=error.code, detail=why), err=True)
         if error.code in _NEW_TOKEN:
             typer.echo(texts("edge.enrol.new_token", edge=settings.edge), err=True)
         raise typer.Exit(_ENROL_EXITS.get(error.code, EXIT_REFUSED)) from None
@@ -132,6 +133,20 @@ def _typed(stdin: TextIO, texts: Texts) -> str:
     return stdin.readline().strip()
 
 
+# What went wrong in words: ours, and the campus' as far as a person can do something about it.
+_KNOWN: Final = frozenset(
+    {
+        "bad_answer",
+        "bad_key",
+        "bad_url",
+        "no_password_file",
+        "not_written",
+        "token_expired",
+        "token_unknown",
+        "token_used",
+    }
+    | {"unreachable", "unusable_key", "wrong_edge"}
+)
 _NEW_TOKEN: Final = frozenset({"token_unknown", "token_used", "token_expired", "wrong_edge"})
 _ENROL_EXITS: Final = {
     "unreachable": EXIT_UNREACHABLE,

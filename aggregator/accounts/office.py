@@ -13,6 +13,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from aggregator.accounts.roles import IDLE_S, Principal, Role, Scope, scope_of
 from aggregator.storage import Database, Statements
+from aggregator.unfit import Unfit
 from wire.clock import NS_PER_S, Clock
 from wire.identity import derived_id
 from wire.records import Event, Record
@@ -140,7 +141,7 @@ class Office:
         return secret if await self._db.write(write) else None
 
     async def complete_setup(self, code: str, name: str, password: str, address: str) -> None:
-        """Make the first administrator. Raises SignInRefused for a wrong code, ValueError for a short password."""
+        """Make the first administrator. Raises SignInRefused for a wrong code, Unfit for a short password."""
         if not await self._fetch("setup_code", {"secret_hash": digest(code)}):
             # Before the password is hashed: that costs a tenth of a second, and anybody may ask.
             await self.refused("@setup", "setup", name, "refused", address)
@@ -164,7 +165,7 @@ class Office:
     # --- people ---------------------------------------------------------------------------------------
 
     async def add_user(self, name: str, password: str, roles: Iterable[Role], scope: Scope) -> None:
-        """Raises UnknownAccount when the name is taken, ValueError for a short password."""
+        """Raises UnknownAccount when the name is taken, Unfit for a short password."""
         row = self._user_row(name, await self._hash(password), roles, scope.text())
         try:
             await self._db.write(lambda connection: connection.execute(SQL["add_user"], row))
@@ -172,7 +173,7 @@ class Office:
             raise UnknownAccount(name) from None
 
     async def set_password(self, name: str, password: str) -> None:
-        """Also ends every session of that person. Raises UnknownAccount, ValueError for a short password."""
+        """Also ends every session of that person. Raises UnknownAccount, Unfit for a short password."""
         params = {"name": name, "password_hash": await self._hash(password)}
 
         def write(connection: sqlite3.Connection) -> int:
@@ -240,9 +241,10 @@ class Office:
     # --- tokens ---------------------------------------------------------------------------------------
 
     async def create_token(self, name: str, roles: Iterable[Role], scope: Scope, *, valid_days: int) -> str:
-        """A token for programs, shown only here. valid_days: 1 to VALID_DAYS_MAX. Raises ValueError."""
+        """A token for programs, shown only here. valid_days: 1 to VALID_DAYS_MAX. Raises Unfit."""
+        _check_name(name)
         if not 1 <= valid_days <= VALID_DAYS_MAX:
-            raise ValueError(f"a token is valid for 1 to {VALID_DAYS_MAX} days, not {valid_days}")
+            raise Unfit("token_days", most=VALID_DAYS_MAX)
         secret = TOKEN_PREFIX + self._secret()
         now = self._clock.wall_ns()
         params = {
@@ -313,8 +315,7 @@ class Office:
         return self._random(SECRET_BYTES).hex()
 
     def _user_row(self, name: str, password_hash: str, roles: Iterable[Role], scope: str) -> dict[str, object]:
-        if re.fullmatch(USER_NAME, name) is None:
-            raise ValueError("a name has 1 to 32 letters, digits, dots, hyphens or underscores, no sign at its begin")
+        _check_name(name)
         return {
             "name": name,
             "password_hash": password_hash,
@@ -325,7 +326,7 @@ class Office:
 
     async def _hash(self, password: str) -> str:
         if len(password) < PASSWORD_LENGTH_MIN:
-            raise ValueError(f"a password has at least {PASSWORD_LENGTH_MIN} characters")
+            raise Unfit("short_password", least=PASSWORD_LENGTH_MIN)
         return await asyncio.to_thread(self._hasher.hash, password)
 
     def _verify(self, stored: str, password: str) -> bool:
@@ -337,6 +338,11 @@ class Office:
     async def _fetch(self, name: str, params: Mapping[str, object]) -> list[dict[str, Any]]:
         async with self._db.read() as connection, connection.execute(SQL[name], params) as cursor:
             return [dict(row) for row in await cursor.fetchall()]
+
+
+def _check_name(name: str) -> None:
+    if re.fullmatch(USER_NAME, name) is None:
+        raise Unfit("account_name", name=name[:40])
 
 
 def roles_of(text: str) -> frozenset[Role]:

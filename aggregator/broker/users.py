@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from aggregator.unfit import Unfit
 from device_profiles.protocols import MqttTopics
 from wire.topics import PROTOCOL, is_name
 
@@ -48,9 +49,9 @@ class BrokerUser(msgspec.Struct, frozen=True, kw_only=True):
     grants: tuple[Grant, ...]
 
     def __post_init__(self) -> None:
-        """Raises ValueError for what could not stand in mosquitto's line-based files."""
+        """Raises Unfit, ValueError for what could not stand in mosquitto's line-based files."""
         if not _USER_NAME.match(self.name):
-            raise ValueError(f"broker user {self.name!r:.80}: letters, digits, dot, underscore and hyphen, at most 64")
+            raise Unfit("broker_user", name=self.name[:80])
         if not self.password_hash.startswith("$7$") or not self.password_hash.isprintable():
             raise ValueError(f"broker user {self.name}: not a password hash")
         for grant in self.grants:
@@ -88,13 +89,13 @@ def terminal_user(name: str, topics: MqttTopics, prefix: str, password_hash: str
 def _check_names(*names: str) -> None:
     for name in names:
         if not is_name(name):
-            raise ValueError(f"{name!r:.80} is not a name of a campus or an edge node")
+            raise Unfit("edge_name", name=name[:80])
 
 
 def _checked(prefix: str) -> str:
     levels = prefix.split("/")
     if not all(_LEVEL.match(level) for level in levels) or prefix.startswith((f"{PROTOCOL}/", "$")):
-        raise ValueError(f"{prefix!r:.80} cannot be a topic prefix of terminals")
+        raise Unfit("topic_level", name=prefix[:80])
     return prefix
 
 

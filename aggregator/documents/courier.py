@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from aggregator.documents.archive import VERSION_MAX, Archive, Document
+from aggregator.documents.archive import KINDS, VERSION_MAX, Archive, Document
 from aggregator.storage import StorageError
 from wire import codec
 from wire.clock import NS_PER_S, Clock
@@ -66,7 +66,9 @@ class Courier:
 
     def heard(self, edge: str, documents: Mapping[str, str]) -> None:
         """A hello or a heartbeat of a welcomed box."""
-        self._said[edge] = {name: number for name, text in documents.items() if (number := _number(text)) is not None}
+        # Of other names nothing is kept: a box may say as many as fit into a frame, each time others.
+        said = {name: _number(text) for name, text in documents.items() if name in KINDS}
+        self._said[edge] = {name: number for name, number in said.items() if number is not None}
         self._fresh.add(edge)
 
     async def run(self) -> None:

@@ -109,7 +109,8 @@ def _log_to(file: Path) -> Iterator[None]:
 
 def _run(options: DemoOptions, layout: Layout, console: Console, texts: Texts) -> Findings:
     say = _sayer(console)
-    say(texts("sim.demo.starting", broker=layout.flavour, terminals=len(list(layout.slots()))))
+    terminals = len(list(layout.slots()))
+    say(texts("sim.demo.starting", broker=layout.flavour, boxes=len(layout.boxes), terminals=terminals))
     url = f"http://{HOST}:{layout.ports.api}"
 
     def introduce(secrets: OfficeSecrets) -> None:

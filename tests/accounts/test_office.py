@@ -92,12 +92,12 @@ async def test_a_short_password_is_taken_nowhere(office: Office) -> None:
     short, enough = "x" * (PASSWORD_LENGTH_MIN - 1), "x" * PASSWORD_LENGTH_MIN
     code = await office.setup_code()
     assert code is not None
-    with pytest.raises(ValueError, match="at least"):
+    with pytest.raises(ValueError, match="short_password"):
         await office.complete_setup(code, "root", short, DESK)
     await office.complete_setup(code, "root", enough, DESK)
-    with pytest.raises(ValueError, match="at least"):
+    with pytest.raises(ValueError, match="short_password"):
         await office.add_user("li", short, [Role.GUARD], EVERYWHERE)
-    with pytest.raises(ValueError, match="at least"):
+    with pytest.raises(ValueError, match="short_password"):
         await office.set_password("root", short)
     assert await office.sign_in("root", enough, DESK)
 
@@ -337,7 +337,7 @@ async def test_a_revoked_token_opens_nothing_and_its_neighbour_still_does(rig: R
 
 @pytest.mark.parametrize("days", [0, -1, VALID_DAYS_MAX + 1])
 async def test_a_token_has_an_end_and_a_life(office: Office, days: int) -> None:
-    with pytest.raises(ValueError, match="valid"):
+    with pytest.raises(ValueError, match="token_days"):
         await office.create_token("report", [Role.OPS], EVERYWHERE, valid_days=days)
     assert await office.tokens() == []
 

@@ -1,6 +1,7 @@
 """The aggregator's commands as a person on the server uses them."""
 
 import json
+import re
 import signal
 import socket
 import sqlite3
@@ -22,9 +23,13 @@ from tests.support.prometheus import samples, value
 RUNNER = CliRunner()
 
 
-def call(folder: Path, *words: str, stdin: str = "", env: dict[str, str] | None = None) -> tuple[int, str, str]:
+def call(
+    folder: Path, *words: str, stdin: str = "", env: dict[str, str] | None = None, lang: str = "en"
+) -> tuple[int, str, str]:
     options = [] if words[0] == "init" else ["--config", str(folder / "aggregator.yaml")]
-    done = RUNNER.invoke(app, [*words, *options, "--lang", "en"], input=stdin, env=env)
+    # Before a name that looks like an option.
+    at = words.index("--") if "--" in words else len(words)
+    done = RUNNER.invoke(app, [*words[:at], *options, "--lang", lang, *words[at:]], input=stdin, env=env)
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.stdout, done.stderr
 
@@ -73,10 +78,34 @@ def test_tokens_are_listed_without_their_secrets_and_can_be_revoked(folder: Path
 
 
 @pytest.mark.parametrize("name", ["@cli", "", "a b", "x" * 33, "-a"])
-def test_a_name_that_the_interface_refuses_is_refused_here_too(folder: Path, name: str) -> None:
-    code, _, err = call(folder, "user", "add", "--role", "guard", "--", name, stdin="long enough to be one\n")
-    assert code != 0
-    assert err
+@pytest.mark.parametrize("words", [("user", "add"), ("token", "create")])
+def test_a_name_that_the_interface_refuses_is_refused_here_too(folder: Path, words: tuple[str, str], name: str) -> None:
+    code, out, err = call(folder, *words, "--role", "guard", "--", name, stdin="long enough to be one\n")
+    assert (code, out) == (1, "")
+    assert (
+        err
+        == f"{name} cannot be a name: 1 to 32 letters, digits, dots, hyphens or underscores, a letter or digit first\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("user", "add", "--role", "guard", "--", "@cli"),
+        ("user", "add", "--role", "guard", "--", "wang"),
+        ("token", "create", "--role", "guard", "--", "a b"),
+        ("edge", "add", "Gate 1"),
+        ("edge", "add", "aggregator"),
+        ("terminal", "add", "a b"),
+        ("terminal", "add", "faces", "--prefix", "mqtt/#"),
+    ],
+)
+def test_what_cannot_be_taken_is_told_in_the_readers_language(folder: Path, words: tuple[str, ...]) -> None:
+    told = {lang: call(folder, *words, stdin="short\n", lang=lang) for lang in ("zh-CN", "en")}
+    assert {code for code, _, _ in told.values()} == {1}
+    assert re.search("[\u4e00-\u9fff]{4}", told["zh-CN"][2])
+    assert not re.search("[a-z]{3,} [a-z]{3,}", told["zh-CN"][2])
+    assert re.search("[a-z]{3,} [a-z]{2,}", told["en"][2])
 
 
 def test_a_person_is_added_once(folder: Path) -> None:

@@ -73,7 +73,7 @@ def test_a_terminal_of_its_own_account_cannot_speak_as_another() -> None:
 
 @pytest.mark.parametrize("name", ["", "a b", "a:b", "a\nuser root", "#", "+", "-x", "x" * 65, "门"])
 def test_a_name_that_could_break_a_line_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="broker user"):
+    with pytest.raises(ValueError, match="broker_user"):
         BrokerUser(name=name, role=Role.TERMINALS, password_hash=HASH, grants=())
 
 
@@ -81,15 +81,15 @@ def test_a_name_that_could_break_a_line_is_refused(name: str) -> None:
     "prefix", ["", "a//b", "a/#", "a/+", "a b", "a\nb", "campus/v1/demo-school", "$SYS", "%u", "/a"]
 )
 def test_a_prefix_that_could_reach_beyond_itself_is_refused(prefix: str) -> None:
-    with pytest.raises(ValueError, match=r"prefix|bad topic"):
+    with pytest.raises(ValueError, match=r"topic_level|bad topic"):
         terminal_user("terminals", TOPICS, prefix, HASH)
-    with pytest.raises(ValueError, match=r"prefix|bad topic"):
+    with pytest.raises(ValueError, match=r"topic_level|bad topic"):
         edge_user("demo-school", "gate-1", HASH, terminal_prefixes=[prefix])
 
 
 @pytest.mark.parametrize(("campus", "edge"), [("+", "gate-1"), ("demo", "#"), ("Demo", "gate-1"), ("demo", "a/b")])
 def test_boxes_and_campuses_are_named_as_everywhere(campus: str, edge: str) -> None:
-    with pytest.raises(ValueError, match="not a name"):
+    with pytest.raises(ValueError, match="edge_name"):
         edge_user(campus, edge, HASH)
 
 

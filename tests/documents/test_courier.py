@@ -148,6 +148,15 @@ async def test_an_odd_version_is_no_reason_to_stumble(campus: Campus, text: str)
     await campus.courier.look()
 
 
+async def test_names_that_no_document_has_are_not_kept(campus: Campus) -> None:
+    campus.courier.heard(EDGE, {"tuning": "3", **{f"name-{number}": "1" for number in range(500)}})
+    await campus.courier.look()
+    assert campus.courier.in_force(EDGE) == {"tuning": 3}
+    async with campus.archive._db.read() as connection:
+        told = await connection.execute_fetchall("SELECT name FROM told_versions")
+    assert [row["name"] for row in told] == ["tuning"]
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"schema":1}', b'{"schema":1,"devices":{"d":{"held_open_s":0}}}'])
 async def test_what_no_box_could_use_is_not_taken(campus: Campus, body: bytes) -> None:
     with pytest.raises(DocumentMalformed):

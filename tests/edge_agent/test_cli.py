@@ -11,11 +11,12 @@ from edge_agent import OUTBOX_FILE
 from edge_agent import app as composition
 from edge_agent.check_cli import init_command
 from edge_agent.cli import _typed, app
+from edge_agent.enrol import EnrolError
 from edge_agent.intake import IntakeClosedError
 from edge_agent.keys import IdentityKey
 from edge_agent.outbox import OutboxDamaged, OutboxGone, OutboxLimits, OutboxStore
 from tests.support.clock import VirtualClock, seeded
-from wire.i18n import Texts
+from wire.i18n import LANGUAGES, Texts
 
 
 @pytest.fixture
@@ -143,6 +144,24 @@ def test_a_key_that_cannot_be_kept_is_told_before_the_token_is_used_up(config: P
     done = campus_edge("enrol", "-c", config, "--url", "http://127.0.0.1:9", "--token", "x")
     assert done.exit_code == 1
     assert "(not_written)" in done.stderr
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_why_a_box_could_not_join_is_told_in_words(
+    config: Path, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise EnrolError("token_used", "Forbidden")
+
+    monkeypatch.setattr("edge_agent.enrol.enrol", refused)
+    done = CliRunner().invoke(
+        app, ["enrol", "-c", str(config), "--url", "http://x", "--token", "x", "--lang", language]
+    )
+    assert done.exit_code == 5
+    why, what_to_do = done.stderr.splitlines()
+    assert "(token_used)" in why.replace("（", "(").replace("）", ")")
+    assert "Forbidden" not in why
+    assert "campus-aggregator edge add gate-1" in what_to_do
 
 
 class _Terminal(io.StringIO):
