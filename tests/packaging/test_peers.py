@@ -1,4 +1,7 @@
+import ast
+import re
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +11,34 @@ from tests.support.mosquitto import find_program
 from tests.support.victoria import victoria
 
 FINDERS = {lambda: find_program("mosquitto"): "mosquitto", influxd: "influxdb", victoria: "victoria-metrics"}
+
+ROOT = Path(__file__).parents[2]
+
+
+def asked_for() -> set[str]:
+    """Debian packages that tests name when a program is missing."""
+    calls = [
+        node
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and len(node.args) == 2
+    ]
+    named = [
+        node.args[1].value
+        for node in calls
+        if getattr(node.func, "attr", getattr(node.func, "id", "")) in {"find_program", "missing"}
+        and isinstance(node.args[1], ast.Constant)
+    ]
+    return {package for packages in named for package in str(packages).split()}
+
+
+def test_the_pipeline_installs_every_peer_that_a_test_asks_for() -> None:
+    """Here all of them are installed, so that nothing else would notice."""
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    (packages,) = re.findall(r"--no-upgrade \\\n((?:.*\\\n)*.*)\n\}", script)
+    installed = set(packages.replace("\\", " ").split())
+    assert len(asked_for()) >= 8
+    assert asked_for() <= installed, asked_for() - installed
 
 
 @pytest.fixture
