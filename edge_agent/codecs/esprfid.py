@@ -25,7 +25,7 @@ import msgspec
 from device_profiles.protocols.esprfid import TOPICS
 from edge_agent.codecs import Decoded, loose
 from edge_agent.codecs.kinds.mqtt import Answer, Downlink, MqttCodec, MqttOrders
-from edge_agent.codecs.loose import ABSENT
+from edge_agent.codecs.loose import ABSENT, Loose
 from edge_agent.message import Discard, Message, RawCredential, Secret
 from edge_agent.orders import Order, Performed
 from wire.records import CredentialKind
@@ -81,19 +81,19 @@ HARMLESS_KEYS: Final = frozenset(
 class _Line(msgspec.Struct):
     """The keys that are read."""
 
-    type: msgspec.Raw = ABSENT
-    cmd: msgspec.Raw = ABSENT
-    command: msgspec.Raw = ABSENT
-    time: msgspec.Raw = ABSENT
-    hostname: msgspec.Raw = ABSENT
-    door: msgspec.Raw = ABSENT
+    type: Loose = None
+    cmd: Loose = None
+    command: Loose = None
+    time: Loose = None
+    hostname: Loose = None
+    door: Loose = None
     door_name: msgspec.Raw = msgspec.field(default=ABSENT, name="doorName")
-    is_known: msgspec.Raw = msgspec.field(default=ABSENT, name="isKnown")
+    is_known: Loose = msgspec.field(default=None, name="isKnown")
     access: msgspec.Raw = ABSENT
-    username: msgspec.Raw = ABSENT
-    uid: msgspec.Raw = ABSENT
-    src: msgspec.Raw = ABSENT
-    desc: msgspec.Raw = ABSENT
+    username: Loose = None
+    uid: Loose = None
+    src: Loose = None
+    desc: Loose = None
 
 
 class _Refused(Exception):

@@ -38,7 +38,7 @@ import msgspec
 from device_profiles.protocols.facesluice import TOPICS
 from edge_agent.codecs import Decoded, Sign, is_token, loose
 from edge_agent.codecs.kinds.mqtt import Answer, Downlink, MqttCodec, MqttOrders
-from edge_agent.codecs.loose import ABSENT
+from edge_agent.codecs.loose import ABSENT, Loose
 from edge_agent.message import Discard, Holder, Message, RawCredential, Secret
 from edge_agent.orders import Order, Performed
 from wire.identity import source_no
@@ -80,47 +80,47 @@ HARMLESS_KEYS: Final = frozenset(
 
 
 class _Envelope(msgspec.Struct):
-    operator: msgspec.Raw = ABSENT
-    message_id: msgspec.Raw = msgspec.field(default=ABSENT, name="messageId")
-    code: msgspec.Raw = ABSENT
-    facesluice_id: msgspec.Raw = msgspec.field(default=ABSENT, name="facesluiceId")
+    operator: Loose = None
+    message_id: Loose = msgspec.field(default=None, name="messageId")
+    code: Loose = None
+    facesluice_id: Loose = msgspec.field(default=None, name="facesluiceId")
     info: msgspec.Raw = ABSENT
 
 
 class _Info(msgspec.Struct):
     """The keys that are read; some have other names in other firmware."""
 
-    facesluice_id: msgspec.Raw = msgspec.field(default=ABSENT, name="facesluiceId")
-    device_id: msgspec.Raw = msgspec.field(default=ABSENT, name="deviceId")
-    device_id_2: msgspec.Raw = msgspec.field(default=ABSENT, name="DeviceID")
-    record_id: msgspec.Raw = msgspec.field(default=ABSENT, name="RecordID")
-    snap_id: msgspec.Raw = msgspec.field(default=ABSENT, name="SnapID")
-    snap_or_record_id: msgspec.Raw = msgspec.field(default=ABSENT, name="SnapOrRecordID")
-    time: msgspec.Raw = ABSENT
-    snap_time: msgspec.Raw = msgspec.field(default=ABSENT, name="snapTime")
-    custom_id: msgspec.Raw = msgspec.field(default=ABSENT, name="customId")
-    person_id: msgspec.Raw = msgspec.field(default=ABSENT, name="personId")
-    verify_status: msgspec.Raw = msgspec.field(default=ABSENT, name="VerifyStatus")
-    person_type: msgspec.Raw = msgspec.field(default=ABSENT, name="PersonType")
-    direction: msgspec.Raw = ABSENT
-    otype: msgspec.Raw = ABSENT
-    open_door_way: msgspec.Raw = msgspec.field(default=ABSENT, name="OpendoorWay")
-    is_no_mask: msgspec.Raw = msgspec.field(default=ABSENT, name="isNoMask")
-    temperature: msgspec.Raw = ABSENT
-    temperature_alarm: msgspec.Raw = msgspec.field(default=ABSENT, name="temperatureAlarm")
-    temperature_mode: msgspec.Raw = msgspec.field(default=ABSENT, name="temperatureMode")
-    send_in_time: msgspec.Raw = msgspec.field(default=ABSENT, name="Sendintime")
-    push_type: msgspec.Raw = msgspec.field(default=ABSENT, name="PushType")
-    alarm_type: msgspec.Raw = msgspec.field(default=ABSENT, name="AlarmType")
-    alarm_type_2: msgspec.Raw = msgspec.field(default=ABSENT, name="alarmType")
-    sz_qr_code_data: msgspec.Raw = msgspec.field(default=ABSENT, name="szQrCodeData")
-    qr_code_info: msgspec.Raw = msgspec.field(default=ABSENT, name="QRCodeInfo")
-    qr_code_info_2: msgspec.Raw = msgspec.field(default=ABSENT, name="QRcodeInfo")
-    card_num_2: msgspec.Raw = msgspec.field(default=ABSENT, name="cardNum2")
-    rfid_card: msgspec.Raw = msgspec.field(default=ABSENT, name="RFIDCard")
-    ic_card_num: msgspec.Raw = msgspec.field(default=ABSENT, name="ICCardNum")
-    card_num: msgspec.Raw = msgspec.field(default=ABSENT, name="cardNum")
-    result: msgspec.Raw = ABSENT
+    facesluice_id: Loose = msgspec.field(default=None, name="facesluiceId")
+    device_id: Loose = msgspec.field(default=None, name="deviceId")
+    device_id_2: Loose = msgspec.field(default=None, name="DeviceID")
+    record_id: Loose = msgspec.field(default=None, name="RecordID")
+    snap_id: Loose = msgspec.field(default=None, name="SnapID")
+    snap_or_record_id: Loose = msgspec.field(default=None, name="SnapOrRecordID")
+    time: Loose = None
+    snap_time: Loose = msgspec.field(default=None, name="snapTime")
+    custom_id: Loose = msgspec.field(default=None, name="customId")
+    person_id: Loose = msgspec.field(default=None, name="personId")
+    verify_status: Loose = msgspec.field(default=None, name="VerifyStatus")
+    person_type: Loose = msgspec.field(default=None, name="PersonType")
+    direction: Loose = None
+    otype: Loose = None
+    open_door_way: Loose = msgspec.field(default=None, name="OpendoorWay")
+    is_no_mask: Loose = msgspec.field(default=None, name="isNoMask")
+    temperature: Loose = None
+    temperature_alarm: Loose = msgspec.field(default=None, name="temperatureAlarm")
+    temperature_mode: Loose = msgspec.field(default=None, name="temperatureMode")
+    send_in_time: Loose = msgspec.field(default=None, name="Sendintime")
+    push_type: Loose = msgspec.field(default=None, name="PushType")
+    alarm_type: Loose = msgspec.field(default=None, name="AlarmType")
+    alarm_type_2: Loose = msgspec.field(default=None, name="alarmType")
+    sz_qr_code_data: Loose = msgspec.field(default=None, name="szQrCodeData")
+    qr_code_info: Loose = msgspec.field(default=None, name="QRCodeInfo")
+    qr_code_info_2: Loose = msgspec.field(default=None, name="QRcodeInfo")
+    card_num_2: Loose = msgspec.field(default=None, name="cardNum2")
+    rfid_card: Loose = msgspec.field(default=None, name="RFIDCard")
+    ic_card_num: Loose = msgspec.field(default=None, name="ICCardNum")
+    card_num: Loose = msgspec.field(default=None, name="cardNum")
+    result: Loose = None
 
 
 _encoder = msgspec.json.Encoder()
@@ -347,17 +347,17 @@ def _credential(kind: str, info: _Info) -> RawCredential | None:
     return RawCredential(CredentialKind.FACE) if kind in {"rec_push", "snap_push"} else None
 
 
-def _card_text(raw: msgspec.Raw) -> str | None:
+def _card_text(raw: Loose) -> str | None:
     number = loose.text(raw, CARD_NUMBER_LENGTH_MAX)
     # Terminals write 0 for "no card".
     return number if number is not None and number.strip("0") else None
 
 
-def _qr_text(raw: msgspec.Raw) -> str | None:
+def _qr_text(raw: Loose) -> str | None:
     return loose.text(raw, QR_TEXT_LENGTH_MAX)
 
 
-def _mask(raw: msgspec.Raw) -> str | int | None:
+def _mask(raw: Loose) -> str | int | None:
     code = loose.enumeration(raw)
     return None if code is None else _MASK.get(code, code)
 
