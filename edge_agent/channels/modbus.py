@@ -162,11 +162,20 @@ class ModbusChannel:
 
     async def _serve(self, link: Link) -> None:
         rota = Rota.starting(range(len(self._turns)), self._now_ns())
+        intervals_ns: list[int] = []
+        looked_ns = 0
         while True:
             await self._obey(link)
             while len(self._mailbox) >= MAILBOX_MAX:
                 await self._room.wait()
-            left_ns = rota.due_ns() - self._now_ns() if self._turns else NS_PER_S
+            now_ns = self._now_ns()
+            if now_ns - looked_ns >= NS_PER_S:
+                # The campus may have set another rhythm, and who waits for an hour must hear of it.
+                before_ns, looked_ns = intervals_ns, now_ns
+                intervals_ns = [self._interval_ns(turn) for turn in self._turns]
+                if intervals_ns != before_ns:
+                    rota.retime(intervals_ns)
+            left_ns = min(NS_PER_S, rota.due_ns() - now_ns) if self._turns else NS_PER_S
             if left_ns > 0:
                 await self._wanted.wait(left_ns / NS_PER_S)
                 continue
@@ -224,7 +233,8 @@ class ModbusChannel:
 
     def _missed(self, station: _Station, cost_ns: int) -> None:
         was_silent = station.unit.silent
-        station.unit.missed(self._now_ns(), cost_ns)
+        alone = all(other.unit.silent for other in self._stations.values() if other is not station)
+        station.unit.missed(self._now_ns(), cost_ns, alone=alone)
         if station.unit.silent and not was_silent:
             log.warning("unit does not answer", extra={"channel": self.name, "device": station.bound.info.id})
 

@@ -32,6 +32,34 @@ async def test_a_sensor_is_read_in_its_own_rhythm_without_drift() -> None:
 
 
 @virtual
+async def test_another_rhythm_is_kept_at_once_and_not_only_after_the_old_one_is_over() -> None:
+    unit = Registers()
+    rig = Rig({1: ("sdm-meter", unit)})
+    rig.start()
+    await asyncio.sleep(5)
+    reads = unit.reads
+    rig.tuned = DeviceTuning(poll_interval_ms=500)
+    await asyncio.sleep(10)
+    # Energy is asked for every minute by the profile.
+    assert len(rig.values("total_energy")) == pytest.approx(1 + 10 / 0.5, abs=3)
+    assert unit.reads > reads
+
+
+@virtual
+async def test_a_unit_that_is_alone_on_its_line_is_soon_asked_again() -> None:
+    """A door whose board was disturbed for two seconds is not left alone for a minute."""
+    door = board()
+    rig = Rig({1: ("waveshare-relay-di", door)})
+    rig.start()
+    await asyncio.sleep(5)
+    rig.link.dead = {1}
+    await asyncio.sleep(2.5)
+    rig.link.dead.clear()
+    door.open = True
+    await until(lambda: rig.intake.topics("Door/State/DoorPhysicalState") == ["Closed", "Open"], within_s=2)
+
+
+@virtual
 async def test_what_is_no_value_and_what_is_out_of_range_is_told_as_such() -> None:
     unit = Registers()
     unit.values = {1: 0xFFCB, 2: 1500}

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.channels.polling import COST_SHARE, PAUSE_S, SILENT_AFTER, Rota, Unit
+from edge_agent.channels.polling import SILENT_AFTER, Rota, Unit
 from wire.clock import NS_PER_MS, NS_PER_S
 
 
@@ -51,28 +51,47 @@ def test_every_turn_is_served_or_counted_and_nobody_is_forgotten(intervals: list
         assert set(served) == set(range(len(intervals)))
 
 
-def test_a_unit_is_left_alone_after_two_misses_and_its_pause_grows() -> None:
+def test_another_rhythm_counts_from_the_last_turn() -> None:
+    rota = Rota.starting(range(2), 0)
+    # Nobody who is due for the first time waits for a rhythm.
+    rota.retime([10 * NS_PER_S, 20 * NS_PER_S])
+    for interval_s in (10, 20):
+        assert rota.due_ns() == 0
+        rota.put_back(rota.take(), interval_s * NS_PER_S, 5)
+    rota.retime([10 * NS_PER_S, 2 * NS_PER_S])
+    first = rota.take()
+    assert (first.job, first.due_ns) == (1, 2 * NS_PER_S)
+    assert rota.put_back(first, 2 * NS_PER_S, 2 * NS_PER_S) == 0
+    assert rota.due_ns() == 4 * NS_PER_S
+
+
+def pauses(cost_ns: int, *, alone: bool, count: int = 10) -> list[int]:
+    """In seconds, as they follow on one another."""
     unit = Unit()
-    unit.missed(0, NS_PER_MS)
+    unit.missed(0, cost_ns, alone=alone)
     assert unit.may_be_asked(0)
-    pauses = []
-    now = 0
-    for _ in range(SILENT_AFTER, 12):
-        unit.missed(now, NS_PER_MS)
+    now, found = 0, []
+    for _ in range(count):
+        unit.missed(now, cost_ns, alone=alone)
         assert unit.silent
-        pauses.append((unit.asleep_until_ns - now) // NS_PER_S)
         assert not unit.may_be_asked(unit.asleep_until_ns - 1)
+        found.append((unit.asleep_until_ns - now) // NS_PER_S)
         now = unit.asleep_until_ns
         assert unit.may_be_asked(now)
-    assert pauses == [2, 4, 8, 16, 32, 60, 60, 60, 60, 60]
-    assert pauses[-1] == PAUSE_S[1]
     unit.answered()
     assert not unit.silent
-    assert unit.may_be_asked(now)
+    return found
+
+
+def test_a_unit_is_left_alone_after_two_misses_and_its_pause_grows() -> None:
+    assert SILENT_AFTER == 2
+    assert pauses(NS_PER_MS, alone=False) == [2, 4, 8, 16, 32, 60, 60, 60, 60, 60]
 
 
 def test_a_dead_unit_that_costs_more_is_asked_less() -> None:
-    unit = Unit()
-    for _ in range(SILENT_AFTER):
-        unit.missed(0, 20 * NS_PER_S)
-    assert unit.asleep_until_ns == COST_SHARE * 20 * NS_PER_S
+    assert pauses(NS_PER_S, alone=False) == [5, 10, 20, 40, 40, 60, 60, 60, 60, 60]
+    assert pauses(20 * NS_PER_S, alone=False, count=5) == [100, 200, 400, 800, 800]
+
+
+def test_where_nobody_answers_nobody_is_spared() -> None:
+    assert pauses(20 * NS_PER_S, alone=True) == [1, 2, 4, 8, 8, 8, 8, 8, 8, 8]
