@@ -171,7 +171,7 @@ class HikCamera:
         now_s = self._now().mono_s
         if now_s >= self._next_keep_alive_s:
             self._next_keep_alive_s = now_s + self.config.keep_alive_s
-            self._send_alert("videoloss", 1, "inactive")
+            self._send_alert("videoloss", 1, "inactive", self._now())
         for key, state in [*self._states.items()]:
             if state.until_s is not None and now_s >= state.until_s:
                 del self._states[key]
@@ -190,7 +190,7 @@ class HikCamera:
         if not self._is_heard():
             return
         if state.said:
-            self._send_alert(state.kind, state.channel, "active")
+            self._send_alert(state.kind, state.channel, "active", self._now())
         else:
             state.said = True
             self._say_once(state.kind, state.channel, "active")
@@ -198,7 +198,7 @@ class HikCamera:
     def _say_once(self, kind: str, channel: int, word: str) -> None:
         now = self._now()
         self._witness.said(self.config.name, f"{kind} {word}", self._clock(now), now)
-        self._send_alert(kind, channel, word)
+        self._send_alert(kind, channel, word, now)
 
     def _is_heard(self) -> bool:
         return bool(self._lines) and not self._faults.stalled
@@ -272,14 +272,14 @@ class HikCamera:
 
     # --- parts ------------------------------------------------------------------------------------------
 
-    def _send_alert(self, kind: str, channel: int, state: str) -> None:
+    def _send_alert(self, kind: str, channel: int, state: str, now: Moment) -> None:
         said = {
             "ipAddress": "192.0.2.64",
             "portNo": "80",
             "protocol": "HTTP",
             "macAddress": "44:19:b6:00:00:01",
             "channelID": str(channel),
-            "dateTime": self._clock(self._now()),
+            "dateTime": self._clock(now),
             "activePostCount": "1" if state == "active" else "0",
             "eventType": kind,
             "eventState": state,

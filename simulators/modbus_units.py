@@ -19,8 +19,9 @@ _TOGGLE: Final = 0x5500
 class DoorBoard:
     """Waveshare's relay board with eight inputs, and a door on it.
 
-    Relay 1 holds the lock; `strike` counts how often it was told to let go. The door can be opened while the lock is
+    Relay 1 holds the lock; `strikes` counts how often it was told to let go. The door can be opened while the lock is
     released, or by force. Input 1: contact, closed circuit while the door is closed; 2: exit button; 3: tamper switch.
+    `looked` counts how often somebody asked for the inputs.
     """
 
     def __init__(self, mono_s: Callable[[], float], struck: Callable[[], None] = lambda: None) -> None:
@@ -30,6 +31,7 @@ class DoorBoard:
         self._relays = [False] * _RELAYS
         self._held_until_s = [0.0] * _RELAYS
         self.strikes = 0
+        self.looked = 0
         self.open = False
         self.pressed = False
         self.tampered = False
@@ -45,6 +47,7 @@ class DoorBoard:
             case "coils":
                 values = [int(self._relay(index)) for index in range(_RELAYS)]
             case "discrete_inputs":
+                self.looked += 1
                 values = [int(not self.open), int(self.pressed), int(self.tampered), *[0] * (_RELAYS - 3)]
             case "holding_registers" if (address, count) == (0x4000, 1):
                 return [1]

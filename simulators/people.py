@@ -92,9 +92,19 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Timetable:
-    """When people move. day_s: real seconds of one school day, 07:00 to 21:00."""
+    """When people move, and when the bell rings: at the begin and the end of each lesson. day_s: real seconds of one
+    school day, 07:00 to 21:00.
+    """
 
     day_s: float = 60.0
+    lessons: tuple[tuple[int, int], ...] = (
+        (8 * 60 + 20, 9 * 60 + 40),
+        (10 * 60 + 10, 11 * 60 + 50),
+        (13 * 60 + 40, 15 * 60 + 10),
+        (15 * 60 + 30, 17 * 60),
+        (19 * 60 + 10, 20 * 60 + 30),  # evening study
+    )
+    lunch: tuple[int, int] = (11 * 60 + 50, 12 * 60 + 50)
     flows: tuple[Flow, ...] = (
         Flow("in", 7 * 60 + 5, 7 * 60 + 45, 8 * 60 + 20, 0.97),  # arrival
         Flow("out", 9 * 60 + 40, 9 * 60 + 45, 10 * 60, 0.10),  # long break
@@ -109,6 +119,17 @@ class Timetable:
     def real_s(self, minute: float) -> float:
         """Seconds after the day's begin at which a minute of the school day is reached."""
         return (minute - _DAY_BEGINS_MINUTE) * self.day_s / SCHOOL_DAY_MINUTES
+
+    def bells(self) -> Iterator[float]:
+        """Real seconds since the begin of day 0 at which the bell rings, for ever."""
+        for day in itertools.count():
+            for minute in (minute for lesson in self.lessons for minute in lesson):
+                yield day * self.day_s + self.real_s(minute)
+
+    def at_lunch(self, real_s: float) -> bool:
+        """Whether the canteen is full so many real seconds after the begin of day 0."""
+        begins, ends = self.lunch
+        return self.real_s(begins) <= real_s % self.day_s < self.real_s(ends)
 
 
 def make_people(seed: int, *, students: int = 220, staff: int = 30) -> tuple[Person, ...]:

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from edge_agent.enrol import EnrolError
 from simulators.broker import HOST, BrokerMissingError, Flavour, find_broker, find_mosquitto
+from simulators.campus.alarms import KINDS
 from simulators.campus.demo import DemoPlan, run_demo
 from simulators.campus.http import ApiError, ApiUnreachableError
 from simulators.campus.layout import Layout, Ports, plan_campus
@@ -182,9 +183,9 @@ def _tell(findings: Findings, console: Console, texts: Texts) -> None:
             unexpected=comparison.unexpected,
         )
     )
-    counts = {"produced": comparison.unheard_produced, "stored": comparison.unheard_stored}
-    say(texts("sim.demo.result.unheard", **counts))
+    say(texts("sim.demo.result.unheard", **asdict(comparison.unheard)))
     say(texts("sim.demo.result.commands", **asdict(findings.commands), late=findings.late, twice=findings.twice))
+    say(texts("sim.demo.result.alarms", **{kind: findings.alarms.get(kind, 0) for kind in KINDS}))
     if not findings.drained:
         say(texts("sim.demo.result.undrained"))
     for kind, records in (("lost", comparison.lost_records), ("doubled", comparison.doubled_records)):

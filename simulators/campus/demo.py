@@ -8,17 +8,19 @@ Without an end it produces until it is cancelled. Whatever ends it, `RunningCamp
 import asyncio
 import platform
 import subprocess
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 from simulators.broker import Flavour, find_mosquitto
+from simulators.campus.alarms import count_alarms
 from simulators.campus.chaos import Chaos
 from simulators.campus.http import ApiError, ApiUnreachableError
 from simulators.campus.layout import Layout, device_facts
-from simulators.campus.ledger_client import all_stored, follow
+from simulators.campus.ledger_client import all_stored, caught_up, follow, measured_in, stored_of
 from simulators.campus.office import OfficeSecrets
 from simulators.campus.operator import Operator, Order
 from simulators.campus.processes import RunningCampus, process_names
@@ -28,7 +30,7 @@ from simulators.campus.tracking import Tracker
 from simulators.campus.view import Phase, ProcessLine, Snapshot, View
 from simulators.chance import seeded
 from simulators.children import ChildFailedError
-from simulators.compare import Comparison, DeviceFacts, Stored, compare
+from simulators.compare import Comparison, DeviceFacts, compare
 from simulators.faults import Fault, FaultRates, fault_schedule
 from simulators.journal import JournalWriter, read_journal
 from simulators.people import Timetable, make_people, school_days
@@ -66,7 +68,8 @@ async def run_demo(
     try:
         introduce(await campus.start())
         with JournalWriter(plan.layout.journal_file) as writer:
-            demo = _Demo(plan, campus, Tracker(writer, device_facts(plan.layout)))
+            facts = device_facts(plan.layout, campus.devices)
+            demo = _Demo(plan, campus, facts, Tracker(writer, facts))
             async with _shown(make_view, demo.snapshot):
                 return await demo.run()
     finally:
@@ -93,11 +96,13 @@ async def _shown(make_view: Callable[[], View], snapshot: Callable[[], Snapshot]
 
 
 class _Demo:
-    def __init__(self, plan: DemoPlan, campus: RunningCampus, tracker: Tracker) -> None:
+    def __init__(
+        self, plan: DemoPlan, campus: RunningCampus, facts: Mapping[str, DeviceFacts], tracker: Tracker
+    ) -> None:
         self._plan = plan
         self._campus = campus
         self._tracker = tracker
-        self._facts: dict[str, DeviceFacts] = device_facts(plan.layout)
+        self._facts = facts
         slots = {slot.serial: slot for slot in plan.layout.slots()}
         terminals = make_terminals([slot.config() for slot in slots.values()], plan.seed, tracker)
         people = make_people(plan.seed)
@@ -137,7 +142,11 @@ class _Demo:
             ]
             living = [group.create_task(station.run(self._life), name=station.name) for station in self._stations]
             chaos = group.create_task(self._chaos.run(), name="chaos")
-            asking = group.create_task(self._operator.work(SystemTime().wall_ns), name="operator")
+            wall_ns = SystemTime().wall_ns
+            asking = [
+                group.create_task(self._operator.work(wall_ns), name="operator"),
+                group.create_task(self._operator.ring(self._life.timetable.bells(), wall_ns), name="bell"),
+            ]
             # The devices first: what happens to them needs them there.
             await asyncio.sleep(0)
             happening = [group.create_task(station.produce(self._life)) for station in self._stations]
@@ -146,11 +155,12 @@ class _Demo:
                     await self._school.produce()
             except TimeoutError:
                 pass
-            for task in [chaos, asking, *happening]:
+            over = [chaos, *asking, *happening]
+            for task in over:
                 task.cancel()
-            await asyncio.wait([chaos, asking, *happening])
+            await asyncio.wait(over)
             self._enter("draining")
-            drained, comparison = await self._drain()
+            drained, comparison, alarms = await self._drain()
             names = {name: facts.device_id for name, facts in self._facts.items()}
             verdict = await self._operator.verdict(read_journal(self._plan.layout.journal_file), names)
             for task in [*background, *living]:
@@ -162,6 +172,8 @@ class _Demo:
             latencies=self._tracker.latencies,
             quarantined=self._campus.quarantined(),
             drained=drained,
+            alarms=alarms,
+            series_points=await self._campus.series_points(),
             commands=verdict.commands,
             late=verdict.late,
             twice=verdict.twice,
@@ -188,6 +200,10 @@ class _Demo:
             p50_ms=latencies.quantile_ms(0.5),
             p99_ms=latencies.quantile_ms(0.99),
             harms={harm.value: count for harm, count in self._chaos.done.items()},
+            alarms=dict(self._tracker.alarms),
+            measured=self._tracker.measured,
+            issued=self._operator.issued,
+            refused=self._operator.refused,
         )
 
     # --- steps ------------------------------------------------------------------------------------------
@@ -212,15 +228,18 @@ class _Demo:
                     raise ChildFailedError(f"{child.program.name} refused its settings; see {child.log_file}")
             await asyncio.sleep(1.0)
 
-    def _seen(self, events: list[Stored]) -> None:
-        self._tracker.seen(events, asyncio.get_running_loop().time())
+    def _seen(self, items: list[dict[str, Any]]) -> None:
+        self._tracker.seen(list(stored_of(items)), asyncio.get_running_loop().time())
+        self._tracker.sampled(measured_in(items))
 
     def _enter(self, phase: Phase) -> None:
         self._phase = phase
         self._phase_began_s = asyncio.get_running_loop().time()
 
-    async def _drain(self) -> tuple[bool, Comparison]:
-        """Wait until nothing is on its way and all that is owed is at rest. Says whether that came to pass."""
+    async def _drain(self) -> tuple[bool, Comparison, Counter[str]]:
+        """Wait until nothing is on its way and all that is owed is at rest. Says whether that came to pass, and which
+        alarms are at rest.
+        """
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + DRAIN_S
         calm = 0
@@ -228,14 +247,14 @@ class _Demo:
             calm = calm + 1 if await self._calm() else 0
             if calm >= _CALM_LOOKS:
                 try:
-                    comparison = await self._compare()
+                    comparison, alarms = await self._compare()
                 except (ApiUnreachableError, ApiError):
                     calm = 0
                 else:
                     if comparison.total.lost == 0:
-                        return True, comparison
+                        return True, comparison, alarms
             await asyncio.sleep(_LOOK_S)
-        return False, await self._compare()
+        return False, *await self._compare()
 
     async def _calm(self) -> bool:
         if self._school.owed() or any(station.owed() for station in self._stations):
@@ -243,13 +262,14 @@ class _Demo:
         if await asyncio.to_thread(self._campus.queued) != 0:
             return False
         try:
-            return await self._operator.calm()
+            return await self._operator.calm() and await caught_up(self._campus.client)
         except (ApiUnreachableError, ApiError):
             return False
 
-    async def _compare(self) -> Comparison:
+    async def _compare(self) -> tuple[Comparison, Counter[str]]:
         journal = read_journal(self._plan.layout.journal_file)
-        return compare(journal, await all_stored(self._campus.client), self._facts)
+        stored = await all_stored(self._campus.client)
+        return compare(journal, stored, self._facts), count_alarms(stored)
 
 
 def commandable(facts: Mapping[str, DeviceFacts]) -> list[Order]:

@@ -63,6 +63,10 @@ class ApiClient:
         """The JSON answer. Raises ApiError, ApiUnreachableError."""
         return await self._call("POST", path, json.dumps(body).encode(), headers)
 
+    async def put(self, path: str, body: Mapping[str, object]) -> Any:  # noqa: ANN401  JSON
+        """The JSON answer. Raises ApiError, ApiUnreachableError."""
+        return await self._call("PUT", path, json.dumps(body).encode())
+
     async def stream(self, path: str, last_id: str = "") -> AsyncGenerator[ServerSentEvent, None]:
         """Events until the connection ends. last_id: go on after it. Raises ApiError, ApiUnreachableError."""
         headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last_id} if last_id else {})}

@@ -29,9 +29,9 @@ from aggregator.broker import (
     terminal_user,
 )
 from device_profiles.protocols.facesluice import TOPICS
-from edge_agent.settings import read_settings
+from edge_agent.settings import Device, read_settings
 from simulators.broker import HOST, EmbeddedBroker, Flavour, iotcore, mosquitto
-from simulators.campus.stations import Station
+from simulators.campus.stations import Known, Station
 from simulators.compare import DeviceFacts
 from simulators.facesluice_messages import REC, SNAP, TerminalConfig
 from wire.i18n import Texts
@@ -276,23 +276,33 @@ def _by_prefix(slots: Sequence[TerminalSlot]) -> dict[str, list[TerminalSlot]]:
     return groups
 
 
-def device_facts(layout: Layout) -> dict[str, DeviceFacts]:
-    """How the campus knows each terminal, as the boxes read it from the settings that were written for them.
+def read_devices(layout: Layout) -> dict[str, list[Device]]:
+    """The devices of each box, as it reads them from the settings that were written for it. Takes a while.
 
     Raises ValueError when a box would not accept its settings.
     """
-    facts: dict[str, DeviceFacts] = {}
+    devices: dict[str, list[Device]] = {}
     for box in layout.boxes:
-        known = {one.device: (name, one.spaces) for station in box.stations for name, one in station.known().items()}
         loaded = read_settings(box.config_file)
         if loaded.settings is None:
             raise ValueError("\n".join(f"{box.config_file}: {finding.code}" for finding in loaded.findings))
-        for device in (device for devices in loaded.devices.values() for device in devices):
-            name, spaces = known.get(device.name, (device.address_key, SPACES))
+        devices[box.edge] = [device for channel in loaded.devices.values() for device in channel]
+    return devices
+
+
+def device_facts(layout: Layout, devices: Mapping[str, Sequence[Device]]) -> dict[str, DeviceFacts]:
+    """How the campus knows each device, by the name that the journal uses. devices: by box."""
+    facts: dict[str, DeviceFacts] = {}
+    for box in layout.boxes:
+        known = {one.device: (name, one) for station in box.stations for name, one in station.known().items()}
+        for device in devices[box.edge]:
+            name, one = known.get(device.name, (device.address_key, Known(device=device.name, spaces=SPACES)))
             facts[name] = DeviceFacts(
                 device_id=f"{box.edge}/{device.name}",
                 device_class=device.profile.device_class.value,
                 systems=tuple(system.value for system in device.profile.systems),
-                spaces=spaces,
+                spaces=one.spaces,
+                topics=one.topics,
+                only_measures=not device.profile.event_mappings,
             )
     return facts

@@ -58,8 +58,17 @@ async def all_stored(client: ApiClient) -> list[Stored]:
         query["cursor"] = page["next"]
 
 
-async def follow(client: ApiClient, seen: Callable[[list[Stored]], None]) -> None:
-    """Follow the live stream for ever, from the ledger's beginning, through every outage without a hole."""
+async def caught_up(client: ApiClient) -> bool:
+    """Whether every reader of the ledger has taken its last row. Raises ApiUnreachableError, ApiError."""
+    newest = (await client.get("/api/v1/events", order="desc", limit=1))["items"]
+    readers = (await client.get("/api/v1/health"))["readers"]
+    return all(reader["position"] >= row["position"] for row in newest for reader in readers.values())
+
+
+async def follow(client: ApiClient, seen: Callable[[list[dict[str, Any]]], None]) -> None:
+    """Follow the live stream for ever, from the ledger's beginning, through every outage without a hole. seen: told the
+    rows as the API shows them.
+    """
     last_id = "0"
     while True:
         try:
@@ -67,20 +76,29 @@ async def follow(client: ApiClient, seen: Callable[[list[Stored]], None]) -> Non
                 async for event in events:
                     last_id = event.id
                     if event.event == "message":
-                        seen(list(stored_of(json.loads(event.data)["items"])))
+                        seen(json.loads(event.data)["items"])
         except (ApiUnreachableError, ApiError) as error:
             log.info("stream ended", extra={"cause": str(error), "position": last_id})
         await asyncio.sleep(RETRY_S)
 
 
+def measured_in(items: Iterable[dict[str, Any]]) -> int:
+    """How many measured values are among rows as the API shows them."""
+    return sum(len(item.get("readings", ())) for item in items if item["kind"] == "reading")
+
+
 def stored_of(items: Iterable[dict[str, Any]]) -> Iterator[Stored]:
-    """The events among rows as the API shows them; states that a box derives are nothing a device said."""
+    """The events among rows as the API shows them. What a box concludes, and states that it says again after a start,
+    are nothing a device said.
+    """
     for item in items:
-        if item["kind"] == "event" and item["topic"] not in _DERIVED:
+        if item["kind"] == "event" and item["topic"] not in _DERIVED and not item.get("initialized"):
             source = item.get("source")
             yield Stored(
                 event_id=item["event_id"],
                 device_id=item["device"],
                 device_time=(item.get("device_time") or {}).get("raw", ""),
                 record_no=None if source is None else source["record_no"],
+                topic=item["topic"],
+                state=str((item.get("values") or {}).get("state", "")),
             )

@@ -1,4 +1,4 @@
-"""Somebody at the office who opens doors all day, and the proof that no door opened twice or late.
+"""Somebody at the office who opens doors and rings the bell all day, and the proof that nothing was done twice or late.
 
 Every command is asked for at the API like any other program does it, whatever is being killed. A box that is not
 reachable is told at once; everything else must have exactly one end when the campus has come to rest, and no device may
@@ -11,7 +11,7 @@ order of its own at that device, asked for in time, that did not end as not carr
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
@@ -27,15 +27,18 @@ EVERY_S: Final = (0.5, 2.0)
 # A lease lives 10 s at its box, and the desk takes at most a second to draw one.
 LATE_AFTER_NS: Final = 11_000_000_000
 PAGE: Final = 1000
+# While the campus is down the office finds out only after a while; a bell in the middle of a lesson is worse than none.
+BELL_LATE_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What may be asked of a device."""
+    """What may be asked of a device. bell: asked for at the begin and the end of each lesson; else now and then."""
 
     device: str
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)
+    bell: bool = False
 
 
 @dataclass(slots=True)
@@ -53,7 +56,8 @@ class Operator:
 
     def __init__(self, client: ApiClient, orders: Sequence[Order], chance: Random) -> None:
         self._client = client
-        self._orders = orders
+        self._orders = [order for order in orders if not order.bell]
+        self._bells = [order for order in orders if order.bell]
         self._chance = chance
         self._asked_ns: dict[str, int] = {}
         self._number = 0
@@ -65,6 +69,16 @@ class Operator:
         while self._orders:
             await asyncio.sleep(self._chance.uniform(*EVERY_S))
             await self._ask(self._chance.choice(self._orders), wall_ns)
+
+    async def ring(self, bells_s: Iterable[float], wall_ns: Callable[[], int]) -> None:
+        """Ring all bells at these seconds from now, until cancelled or there are no more. None is rung late."""
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        for at_s in bells_s:
+            left_s = began_s + at_s - loop.time()
+            if left_s > -BELL_LATE_S:
+                await asyncio.sleep(max(0.0, left_s))
+                await asyncio.gather(*(self._ask(order, wall_ns) for order in self._bells))
 
     async def _ask(self, order: Order, wall_ns: Callable[[], int]) -> None:
         self._number += 1

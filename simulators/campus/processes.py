@@ -9,18 +9,24 @@ Each box joins as a real one does: it makes its key, shows the one-time token an
 
 import asyncio
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from aggregator.app import SERIES_FILE
+from aggregator.series import EmbeddedSeries
+from aggregator.storage import Database
 from edge_agent import OUTBOX_FILE, version
 from edge_agent.enrol import EnrolFiles, enrol
 from edge_agent.outbox import OutboxError, survey
+from edge_agent.settings import Device
 from simulators.broker import Flavour
 from simulators.campus.http import ApiClient
-from simulators.campus.layout import ZONE, Box, Layout, write_box, write_broker
+from simulators.campus.layout import ZONE, Box, Layout, read_devices, write_box, write_broker
 from simulators.campus.ledger_client import wait_until_healthy, wait_until_live
 from simulators.campus.office import OfficeSecrets, prepare_office, write_aggregator
 from simulators.campus.stations import Place, Station
+from simulators.campus.tuning import tune
 from simulators.children import Program, Supervisor, wait_for_port
 from simulators.relay import Relay
 from wire.system_clock import SystemClock
@@ -39,6 +45,7 @@ class RunningCampus:
         self.children = Supervisor(layout.log_folder)
         self.lines: dict[str, Relay] = {}
         self.secrets: OfficeSecrets | None = None
+        self.devices: Mapping[str, Sequence[Device]] = {}
         self.client = ApiClient(layout.ports.api)
 
     async def start(self) -> OfficeSecrets:
@@ -62,6 +69,9 @@ class RunningCampus:
         for box in layout.boxes:
             self.lines[box.edge] = await Relay.open(layout.ports.uplink)
             await asyncio.to_thread(self._enrol, box, secrets.enrolment_tokens[box.edge])
+        self.devices = await asyncio.to_thread(read_devices, layout)
+        await tune(self.client, self.devices)
+        for box in layout.boxes:
             self._start(box.edge, box.folder, "edge_agent.cli", box.config_file)
         await wait_until_live(self.client, self.lines, within_s=START_WITHIN_S)
         self.secrets = secrets
@@ -85,6 +95,14 @@ class RunningCampus:
             )
         except (OutboxError, OSError):
             return None
+
+    async def series_points(self) -> int:
+        """Points in the time-series store. Raises StorageError, OSError."""
+        series = await Database.open(self.layout.aggregator_folder / "data" / SERIES_FILE, "aggregator.series")
+        try:
+            return sum((await EmbeddedSeries(series).counts()).values())
+        finally:
+            await series.close()
 
     def quarantined(self) -> int:
         """Messages that the boxes keep aside because they could not be read."""

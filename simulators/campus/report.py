@@ -9,20 +9,22 @@ lost             acknowledged or still held by the device, and not at rest
 duplicated       copies at rest beyond the first
 unheard          {"produced", "stored"}: what devices said once and keep nowhere
 quarantined      messages that the boxes could not read
-by_device_class  {class: {"produced", "stored", "lost", "duplicated"}}
-by_system        the same for each of the seven systems, and "unheard" {"produced", "stored"}; a device may serve
-                 several systems, so these do not add up
+by_device_class  {class: {"produced", "stored", "lost", "duplicated", "unheard" {"produced", "stored"}}}; here produced
+                 and stored count what was said once as well, as there are classes whose devices keep nothing
+by_system        the same for each of the seven systems; a device may serve several, so these do not add up
 latency_ms       {"count", "p50", "p99", "max"} from the terminal's record to the receipt on the live stream
 series_points    points in the time-series store
+alarms           {kind: how often it rang}, of the kinds of `simulators.campus.alarms`
 commands         {"issued", "succeeded", "rejected", "expired", "unreachable", "unknown"}
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from simulators.campus.alarms import KINDS
 from simulators.campus.latency import Latencies
 from simulators.compare import Comparison
 
@@ -53,11 +55,12 @@ class Findings:
     latencies: Latencies
     quarantined: int
     drained: bool
-    series_points: int = 0
-    commands: Commands = field(default_factory=Commands)
-    late: int = 0
-    twice: int = 0
-    open_commands: int = 0
+    alarms: Mapping[str, int]
+    series_points: int
+    commands: Commands
+    late: int
+    twice: int
+    open_commands: int
 
     @property
     def good(self) -> bool:
@@ -72,15 +75,13 @@ class Findings:
             "seed": self.seed,
             "versions": dict(self.versions),
             **asdict(comparison.total),
-            "unheard": {"produced": comparison.unheard_produced, "stored": comparison.unheard_stored},
+            "unheard": asdict(comparison.unheard),
             "quarantined": self.quarantined,
             "by_device_class": {name: asdict(tally) for name, tally in sorted(comparison.by_device_class.items())},
-            "by_system": {
-                name: asdict(tally) | {"unheard": asdict(comparison.unheard_by_system[name])}
-                for name, tally in comparison.by_system.items()
-            },
+            "by_system": {name: asdict(tally) for name, tally in comparison.by_system.items()},
             "latency_ms": self.latencies.summary(),
             "series_points": self.series_points,
+            "alarms": {kind: self.alarms.get(kind, 0) for kind in KINDS},
             "commands": asdict(self.commands),
         }
 

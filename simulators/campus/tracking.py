@@ -5,10 +5,12 @@ remembers when each record was made until the stream shows it. It counts per dev
 device class and per system for the screen.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from simulators.campus.alarms import count_alarms
 from simulators.campus.latency import Latencies
 from simulators.compare import SYSTEMS, DeviceFacts, RecordName, Stored
 from simulators.device import Destroyed, Kept, Moment
@@ -20,13 +22,16 @@ TRACKED_MAX: Final = 50_000
 
 @dataclass(slots=True)
 class Row:
-    """A line of the screen's table. name: `class.<device class>` or `system.<system>`."""
+    """A line of the screen's table. name: `system.<system>` or `class.<device class>`. said: once, and kept nowhere;
+    the other counts are of records.
+    """
 
     name: str
     produced: int = 0
     acked: int = 0
     stored: int = 0
     destroyed: int = 0
+    said: int = 0
 
     @property
     def in_flight(self) -> int:
@@ -40,6 +45,8 @@ class Tracker:
     def __init__(self, writer: JournalWriter, devices: Mapping[str, DeviceFacts]) -> None:
         """devices: by the name the terminals use."""
         self.latencies = Latencies()
+        self.alarms: Counter[str] = Counter()
+        self.measured = 0
         self._writer = writer
         self._devices = devices
         self._by_id = {facts.device_id: name for name, facts in devices.items()}
@@ -77,8 +84,13 @@ class Tracker:
 
     # --- from the stream --------------------------------------------------------------------------------
 
-    def seen(self, events: Iterable[Stored], now_s: float) -> None:
+    def sampled(self, values: int) -> None:
+        """So many measured values came on the live stream."""
+        self.measured += values
+
+    def seen(self, events: Sequence[Stored], now_s: float) -> None:
         """Events came on the live stream. now_s: monotonic."""
+        self.alarms += count_alarms(events)
         for event in events:
             device = self._by_id.get(event.device_id)
             if device is None or event.record_no is None:
@@ -95,15 +107,15 @@ class Tracker:
         return self._sum("", self._devices)
 
     def rows(self) -> Iterator[Row]:
-        """Device classes, then the systems that have any device."""
-        classes = sorted({facts.device_class for facts in self._devices.values()})
+        """The systems that have any device, then the device classes, but for those that are only measured with."""
+        for system in SYSTEMS:
+            if members := [one for one, facts in self._devices.items() if system in facts.systems]:
+                yield self._sum(f"system.{system}", members)
+        classes = sorted({facts.device_class for facts in self._devices.values() if not facts.only_measures})
         for name in classes:
             yield self._sum(
                 f"class.{name}", (one for one, facts in self._devices.items() if facts.device_class == name)
             )
-        for system in SYSTEMS:
-            if members := [one for one, facts in self._devices.items() if system in facts.systems]:
-                yield self._sum(f"system.{system}", members)
 
     def _sum(self, name: str, devices: Iterable[str]) -> Row:
         row = Row(name)
@@ -112,5 +124,6 @@ class Tracker:
             row.produced += counts.produced
             row.acked += counts.acked
             row.destroyed += counts.destroyed
+            row.said += counts.said
             row.stored += self._stored[device]
         return row

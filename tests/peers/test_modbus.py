@@ -92,7 +92,7 @@ class NullModem:
 
 
 async def test_our_link_speaks_with_libmodbus_over_tcp(server: str) -> None:
-    with running(server, "tcp") as (process, port):
+    with running(server, "climate", "tcp") as (process, port):
         link = await dialler(tcp(int(port)))()
         assert await link.read(1, "input_registers", 1, 2) == [0x00FD, 0x0223]
         assert await link.read(1, "discrete_inputs", 0, 10) == [1, 0, 0, 0, 0, 0, 0, 0, 0, 1]
@@ -114,7 +114,7 @@ async def test_our_link_speaks_with_libmodbus_on_a_serial_line(server: str) -> N
     line = NullModem()
     ours, theirs = line.paths
     try:
-        with running(server, "rtu", theirs) as (_, first):
+        with running(server, "climate", "rtu", theirs) as (_, first):
             assert first == "ready"
             link = await dialler(ModbusRtuTransport(kind="modbus-rtu", port=ours, reply_within_ms=2000))()
             assert await link.read(1, "input_registers", 1, 2) == [0x00FD, 0x0223]
@@ -128,17 +128,27 @@ async def test_our_link_speaks_with_libmodbus_on_a_serial_line(server: str) -> N
         line.close()
 
 
-async def test_our_channel_reads_a_sensor_that_libmodbus_plays(server: str) -> None:
-    with running(server, "tcp") as (_, port):
-        rig = Rig(
-            {1: ("xy-md02", Registers())},
-            dial=dialler(tcp(int(port))),
-            clock=SystemClock(assume_synced=True),
-        )
+@pytest.mark.parametrize(
+    ("device", "profile", "told"),
+    [
+        ("climate", "xy-md02", {"temperature": 25.3, "humidity": 54.7}),
+        ("meter", "sdm-meter", {"voltage": 230.2, "frequency": 50.0, "import_energy": 0.0}),
+        ("door", "waveshare-relay-di", {}),
+    ],
+)
+async def test_our_channel_asks_a_device_that_libmodbus_plays(
+    server: str, device: str, profile: str, told: dict[str, float]
+) -> None:
+    with running(server, device, "tcp") as (_, port):
+        rig = Rig({1: (profile, Registers())}, dial=dialler(tcp(int(port))), clock=SystemClock(assume_synced=True))
         task = rig.start()
-        await until(lambda: rig.values("temperature"))
-        assert rig.values("temperature")[:1] == [25.3]
-        assert rig.values("humidity")[:1] == [54.7]
+        await until(lambda: all(rig.values(name) for name in told) and rig.intake.topics("Device/State/Operating"))
+        assert {name: rig.values(name)[0] for name in told} == told
+        if not told:
+            await until(lambda: rig.intake.topics("Door/State"))
+            assert rig.intake.topics("Door/State/DoorPhysicalState") == ["Closed"]
+            assert rig.intake.topics("Door/State/DoorTamper") == ["NotInTamper"]
+            assert rig.intake.topics("Door/State/LockPhysicalState") == ["Locked"]
         task.cancel()
         await asyncio.wait([task])
 

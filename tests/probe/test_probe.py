@@ -79,7 +79,7 @@ async def test_nothing_is_written_to_a_door_and_what_it_refuses_is_asked_in_piec
     line = RtuLine(Line({1: board}), tmp_path / "bus")
     line.open()
     written: list[object] = []
-    board.write = lambda *words: written.append(words)  # type: ignore[method-assign]
+    board.write = lambda *words: written.append(words)  # type: ignore[method-assign]  # the test listens in
     try:
         seeing = Seeing()
         address = f"modbus-rtu:{tmp_path}/bus?unit_id=1&reply_within_ms=200"

@@ -121,8 +121,13 @@ def test_what_was_said_once_is_counted_apart() -> None:
     journal.said = [Said("1026701", "CardPush", "2026-09-01 08:00:00", 0)] * 3
     heard = [Stored(f"said-{n}", "gate-1/face-1", "2026-09-01 08:00:00") for n in range(2)]
     result = compare(journal, [*map(at_rest, RECORDS), *heard], DEVICES)
-    assert (result.unheard_produced, result.unheard_stored) == (3, 2)
+    assert (result.unheard.produced, result.unheard.stored) == (3, 2)
     assert result.exact
+    # The total is of records; of a system both count.
+    assert (result.total.produced, result.total.stored) == (100, 100)
+    for group in (result.by_system["biometrics"], result.by_device_class["biometric"]):
+        assert (group.produced, group.stored, group.lost, group.duplicated) == (53, 52, 0, 0)
+        assert (group.unheard.produced, group.unheard.stored) == (3, 2)
 
 
 def test_events_of_other_devices_are_passed_over() -> None:
@@ -169,6 +174,24 @@ def test_records_without_a_number_are_counted_by_their_time(
 def test_what_was_said_once_is_counted_by_system() -> None:
     journal = Journal(said=[Said("clock-1", "card", "7:00", 0), Said("clock-1", "card", "7:01", 0)])
     found = compare(journal, [Stored("0" * 32, "hall-1/clock-1", "7:01")], unnumbered_campus())
-    heard = found.unheard_by_system["attendance"]
-    assert (heard.produced, heard.stored, found.unheard_stored) == (2, 1, 1)
-    assert found.unheard_by_system["video"].produced == 0
+    heard = found.by_system["attendance"].unheard
+    assert (heard.produced, heard.stored, found.unheard.stored) == (2, 1, 1)
+    assert found.by_system["video"].unheard.produced == 0
+
+
+def test_what_a_device_without_a_clock_says_is_told_apart_by_its_topic() -> None:
+    topics = {"contact": "Door/State/DoorPhysicalState", "button": "Door/RequestToExit"}
+    doors = {"door": DeviceFacts("hall-1/door", "access_control", ("access",), {}, topics)}
+    journal = Journal(
+        said=[Said("door", "contact", "", 0), Said("door", "contact", "", 1), Said("door", "button", "", 2)]
+    )
+
+    def stored(*found: str) -> list[Stored]:
+        return [Stored(f"{index:032x}", "hall-1/door", "", topic=topic) for index, topic in enumerate(found)]
+
+    contact, button = topics.values()
+    # What the box concludes from a contact does not stand in for a contact that is missing.
+    lacking = compare(journal, stored(contact, button, "Door/State/DoorAlarm", "Door/State/LockPhysicalState"), doors)
+    assert (lacking.unheard.produced, lacking.unheard.stored) == (3, 2)
+    assert compare(journal, stored(contact, contact, button), doors).unheard.stored == 3
+    assert compare(journal, stored(contact, contact, contact), doors).unheard.stored == 2

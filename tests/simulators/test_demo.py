@@ -12,10 +12,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from simulators.broker import Flavour, find_mosquitto
+from simulators.compare import SYSTEMS
 from simulators.people import make_people
 from simulators.picture import CANARY, CANARY_BYTES
 from tests.support.peers import missing
@@ -93,14 +95,21 @@ def wait_until_gone(folder: Path, ports: list[int], within_s: float = 20.0) -> N
 
 def test_a_school_day_arrives_once_and_no_picture_and_no_name_with_it(flavour: Flavour, tmp_path: Path) -> None:
     folder, report = tmp_path / "campus", tmp_path / "out.json"
-    options = ("--broker", flavour, "--for", "5", "--report", str(report), "--terminals", "10", "--seed", "8")
+    options = ("--broker", flavour, "--for", "12", "--report", str(report), "--terminals", "10", "--seed", "8")
     with demo(folder, *options) as process:
         output = read_until(process, "Result written")
     assert process.returncode == 0, output
     found = json.loads(report.read_text())
     assert (found["lost"], found["duplicated"]) == (0, 0)
     assert found["produced"] == found["stored"] > 20
-    assert found["unheard"]["produced"] == found["unheard"]["stored"]
+    assert found["unheard"]["produced"] == found["unheard"]["stored"] > 0
+    all_seven_systems_lived(found)
+    # Nothing was killed: what was said once came, too.
+    assert all(system["produced"] == system["stored"] for system in found["by_system"].values())
+    commands_have_one_end_each(found)
+    assert found["commands"]["succeeded"] > 0
+    assert all(found["alarms"][kind] > 0 for kind in ("door_forced", "door_held", "camera_silent", "camera_covered"))
+    assert found["series_points"] > 50
     assert found["latency_ms"]["count"] > 20
     # One of the ten terminals sends garbage now and then, pictures and all; the boxes set it aside, redacted.
     assert found["quarantined"] > 0
@@ -109,6 +118,18 @@ def test_a_school_day_arrives_once_and_no_picture_and_no_name_with_it(flavour: F
     assert living(folder) == []
     assert open_ports(ports_of(folder)) == []
     nothing_personal_at_rest(folder)
+
+
+def all_seven_systems_lived(found: dict[str, Any]) -> None:
+    assert tuple(found["by_system"]) == SYSTEMS
+    for name, system in found["by_system"].items():
+        assert system["produced"] > 0, name
+        assert (system["lost"], system["duplicated"]) == (0, 0), name
+
+
+def commands_have_one_end_each(found: dict[str, Any]) -> None:
+    commands = dict(found["commands"])
+    assert commands.pop("issued") == sum(commands.values()) > 0
 
 
 def nothing_personal_at_rest(folder: Path) -> None:
@@ -189,6 +210,8 @@ def test_a_campus_in_chaos_keeps_its_word(flavour: Flavour, tmp_path: Path) -> N
     found = json.loads(report.read_text())
     assert (found["lost"], found["duplicated"]) == (0, 0)
     assert found["produced"] == found["stored"] > 100
+    all_seven_systems_lived(found)
+    commands_have_one_end_each(found)
     assert "†" in output
     assert "harm=kill" in (folder / "log" / "demo.log").read_text()
     assert living(folder) == []

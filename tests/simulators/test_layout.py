@@ -10,7 +10,7 @@ from aggregator.settings import read_settings as read_aggregator
 from edge_agent.settings import read_settings as read_edge
 from edge_agent.transports.mqtt import MqttTransport
 from simulators.broker import BrokerMissingError, Flavour
-from simulators.campus.layout import Layout, Ports, device_facts, plan_campus, write_box, write_broker
+from simulators.campus.layout import Layout, Ports, device_facts, plan_campus, read_devices, write_box, write_broker
 from simulators.campus.office import prepare_office, write_aggregator
 from simulators.compare import DeviceFacts
 
@@ -57,7 +57,7 @@ def test_boxes_accept_their_settings_without_a_finding(layout: Layout) -> None:
 def test_the_campus_knows_each_terminal_by_the_name_its_box_gave_it(layout: Layout) -> None:
     for box in layout.boxes:
         write_box(layout, box, uplink_port=45000)
-    facts = device_facts(layout)
+    facts = device_facts(layout, read_devices(layout))
     assert facts["1026701"] == DeviceFacts(
         device_id="gate-1/face-01",
         device_class="biometric",
@@ -75,7 +75,7 @@ def test_settings_that_a_box_refuses_are_named(layout: Layout) -> None:
     settings["channels"][0]["devices"][0]["profile"] = "face-sluice"
     box.config_file.write_text(yaml.safe_dump(settings))
     with pytest.raises(ValueError, match=r"gate-2/edge\.yaml: unknown_profile"):
-        device_facts(layout)
+        read_devices(layout)
 
 
 @pytest.mark.parametrize("flavour", list(Flavour))

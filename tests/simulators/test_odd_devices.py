@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from simulators.broker import Flavour
-from simulators.campus.layout import Ports, device_facts, plan_campus
+from simulators.campus.layout import Ports, device_facts, plan_campus, read_devices
 from simulators.campus.ledger_client import all_stored
 from simulators.campus.processes import RunningCampus
 from simulators.children import free_ports
@@ -29,7 +29,7 @@ class Stage:
     def __init__(self, campus: RunningCampus, writer: JournalWriter) -> None:
         layout = campus.layout
         self.campus, self.writer = campus, writer
-        self.facts = device_facts(layout)
+        self.facts = device_facts(layout, read_devices(layout))
         slots = {slot.serial: slot for slot in layout.slots()}
         terminals = make_terminals([slot.config() for slot in slots.values()], 2, writer, characters={})
         self.school = School(

@@ -1,5 +1,6 @@
 """The proof about commands must find what it looks for."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from simulators.campus.operator import LATE_AFTER_NS, Operator, Order
 from simulators.chance import seeded
 from simulators.journal import Executed, Journal
+from tests.campus.virtual_loop import virtual
 
 DEVICES = {"1026701": "gate-1/face-1", "lab-door": "hall-1/lab"}
 ASKED = "1970-01-01T00:00:00.000000Z"
@@ -59,6 +61,44 @@ async def test_a_command_without_an_end_is_found() -> None:
     assert not await one.calm()
     verdict = await one.verdict(Journal(), DEVICES)
     assert (verdict.open, verdict.commands.unreachable) == (1, 1)
+
+
+class Desk(Api):
+    """Takes every command, and remembers when it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self.asked: list[tuple[float, str]] = []
+        self.slow_s = 0.0
+
+    async def post(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
+        self.asked.append((round(asyncio.get_running_loop().time(), 3), body["device"]))
+        await asyncio.sleep(self.slow_s)
+        return {"items": []}
+
+
+@virtual
+async def test_the_bell_rings_everywhere_at_its_time_and_is_nobodys_choice_between() -> None:
+    desk = Desk()
+    bells = [Order("hall-1/amp-1", "Play", bell=True), Order("hall-1/amp-2", "Play", bell=True)]
+    one = Operator(desk, [*bells, Order("gate-1/face-1", "AccessDoor")], seeded(1))  # type: ignore[arg-type]  # as much of it as is used
+    now_s = asyncio.get_running_loop().time()
+    work = asyncio.get_running_loop().create_task(one.work(lambda: 0))
+    await one.ring([5.0, 9.5], lambda: 0)
+    work.cancel()
+    rung = [(at_s - now_s, device) for at_s, device in desk.asked if "amp" in device]
+    assert rung == [(5.0, "hall-1/amp-1"), (5.0, "hall-1/amp-2"), (9.5, "hall-1/amp-1"), (9.5, "hall-1/amp-2")]
+    assert len(desk.asked) > len(rung)
+
+
+@virtual
+async def test_a_bell_that_would_ring_late_is_not_rung() -> None:
+    desk = Desk()
+    desk.slow_s = 4.0
+    one = Operator(desk, [Order("hall-1/amp-1", "Play", bell=True)], seeded(1))  # type: ignore[arg-type]  # as much of it as is used
+    now_s = asyncio.get_running_loop().time()
+    await one.ring([1.0, 2.0, 4.5, 20.0], lambda: 0)
+    assert [at_s - now_s for at_s, _ in desk.asked] == [1.0, 5.0, 20.0]
 
 
 def nameless(at_ns: int) -> Executed:

@@ -79,3 +79,20 @@ def test_people_print_without_name_and_numbers() -> None:
     person = make_people(3)[0]
     for secret in (person.name, person.resident_no, person.phone, person.card, person.site_id):
         assert secret not in repr(person)
+
+
+def test_the_bell_rings_at_the_begin_and_the_end_of_each_lesson_day_after_day() -> None:
+    timetable = Timetable(day_s=840.0)
+    a_day = 2 * len(timetable.lessons)
+    rung = list(itertools.islice(timetable.bells(), 2 * a_day))
+    # A second is a minute here, and the day begins at seven.
+    assert rung[:3] == [80.0, 160.0, 190.0]
+    assert rung[a_day:] == [at_s + 840.0 for at_s in rung[:a_day]]
+    assert rung == sorted(rung)
+
+
+def test_lunch_is_between_lessons_every_day() -> None:
+    timetable = Timetable(day_s=840.0)
+    hungry = [second for second in range(1680) if timetable.at_lunch(second)]
+    assert hungry == [*range(290, 350), *range(1130, 1190)]
+    assert not any(begins < 420 + second % 840 < ends for second in hungry for begins, ends in timetable.lessons)

@@ -4,13 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from simulators.campus.alarms import KINDS
 from simulators.campus.latency import Latencies
-from simulators.campus.report import Findings
+from simulators.campus.report import Commands, Findings
 from simulators.compare import Comparison, compare
 from tests.simulators.test_compare import DEVICES, RECORDS, at_rest, journal_of
 
 
-def findings(comparison: Comparison, *, drained: bool = True) -> Findings:
+def findings(
+    comparison: Comparison, *, drained: bool = True, late: int = 0, twice: int = 0, open_commands: int = 0
+) -> Findings:
     return Findings(
         seed=7,
         versions={"campus-iot": "0"},
@@ -18,6 +21,12 @@ def findings(comparison: Comparison, *, drained: bool = True) -> Findings:
         latencies=Latencies(),
         quarantined=3,
         drained=drained,
+        alarms={"door_forced": 2},
+        series_points=41,
+        commands=Commands(issued=3, succeeded=2, unknown=1),
+        late=late,
+        twice=twice,
+        open_commands=open_commands,
     )
 
 
@@ -42,6 +51,7 @@ def test_the_report_has_the_agreed_keys_and_all_seven_systems(tmp_path: Path) ->
         "by_system",
         "latency_ms",
         "series_points",
+        "alarms",
         "commands",
     ]
     systems = {"video", "access", "attendance", "broadcast", "payment", "biometrics", "one_card"}
@@ -49,6 +59,10 @@ def test_the_report_has_the_agreed_keys_and_all_seven_systems(tmp_path: Path) ->
     unheard = {"produced": 0, "stored": 0}
     told = {"produced": 100, "stored": 100, "lost": 0, "duplicated": 0, "unheard": unheard}
     assert report["by_system"]["access"] == told
+    assert report["by_device_class"]["biometric"]["unheard"] == unheard
+    assert report["series_points"] == 41
+    assert report["alarms"] == dict.fromkeys(KINDS, 0) | {"door_forced": 2}
+    assert report["commands"]["unknown"] == 1
     assert report["commands"].keys() == {"issued", "succeeded", "rejected", "expired", "unreachable", "unknown"}
     assert (report["schema"], report["seed"], report["produced"], report["lost"]) == (1, 7, 100, 0)
 
@@ -56,6 +70,8 @@ def test_the_report_has_the_agreed_keys_and_all_seven_systems(tmp_path: Path) ->
 def test_only_a_drained_and_exact_campus_is_good() -> None:
     assert findings(exact()).good
     assert not findings(exact(), drained=False).good
+    for wrong in ("late", "twice", "open_commands"):
+        assert not findings(exact(), **{wrong: 1}).good, wrong
     assert not findings(compare(journal_of(RECORDS), map(at_rest, RECORDS[1:]), DEVICES)).good
 
 

@@ -51,6 +51,21 @@ def test_rows_add_up_classes_and_systems(tracker: Tracker) -> None:
         "system.biometrics": (5, 1, 2, 2),
     }
     assert tracker.total().produced == 6
+    tracker.said("1026702", "contact", "", now)
+    assert {row.name: row.said for row in tracker.rows() if row.said} == {"class.access_control": 1, "system.access": 1}
+
+
+def test_alarms_that_ring_are_counted_by_kind(tracker: Tracker) -> None:
+    door = {"device_id": "gate-1/face-1", "device_time": ""}
+    rang = [
+        Stored("a", **door, topic="Door/State/DoorAlarm", state="DoorForcedOpen"),
+        Stored("b", **door, topic="Door/State/DoorAlarm", state="Normal"),
+        Stored("c", **door, topic="Camera/SignalLoss", state="Active"),
+        Stored("d", **door, topic="Camera/SignalLoss", state="Inactive"),
+    ]
+    tracker.seen(rang, 1.0)
+    tracker.seen(rang[:1], 2.0)
+    assert tracker.alarms == {"door_forced": 2, "camera_silent": 1}
 
 
 def test_events_of_others_and_states_are_not_counted(tracker: Tracker) -> None:

@@ -12,19 +12,20 @@ from typing import Any, Protocol
 
 from aggregator.broker import BrokerUser
 from simulators.campus.operator import Order
-from simulators.device import Time, Witness
+from simulators.device import Destroyed, Kept, Moment, Time, Witness
 from simulators.people import Person, Timetable
 from wire.mqtt_link import BrokerAddress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """How a device of the journal stands on the campus. device: its name on the box; spaces: as in
+    """How a device of the journal stands on the campus. device: its name on the box; spaces, topics: as in
     `simulators.compare.DeviceFacts`.
     """
 
     device: str
     spaces: Mapping[str, int] | None = field(default_factory=dict)
+    topics: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,45 @@ class Life:
     people: Sequence[Person]
     timetable: Timetable
     broker: Mapping[str, BrokerAddress]
+
+
+class LateWitness:
+    """Passes on to the witness that a station is given when its day begins; devices that are up before have one to talk
+    to. Nothing must happen to them before.
+    """
+
+    def __init__(self) -> None:
+        self.told: Witness | None = None
+
+    def produced(self, device: str, record: Kept, now: Moment) -> None:
+        """See Witness."""
+        self._told.produced(device, record, now)
+
+    def released(self, device: str, record: Kept, now: Moment) -> None:
+        """See Witness."""
+        self._told.released(device, record, now)
+
+    def destroyed(self, device: str, record: Kept, cause: Destroyed, now: Moment) -> None:
+        """See Witness."""
+        self._told.destroyed(device, record, cause, now)
+
+    def said(self, device: str, kind: str, device_time: str, now: Moment) -> None:
+        """See Witness."""
+        self._told.said(device, kind, device_time, now)
+
+    def executed(self, device: str, request: str, now: Moment) -> None:
+        """See Witness."""
+        self._told.executed(device, request, now)
+
+    def garbled(self, device: str, now: Moment) -> None:
+        """See Witness."""
+        self._told.garbled(device, now)
+
+    @property
+    def _told(self) -> Witness:
+        if self.told is None:
+            raise RuntimeError("something happened before the day began")
+        return self.told
 
 
 class Station(Protocol):

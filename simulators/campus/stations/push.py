@@ -26,7 +26,8 @@ CLOCKS: Final = 2
 TILLS: Final = 2
 MEMORY: Final = 20_000
 PUNCHES_PER_MINUTE: Final = 60
-SALE_EVERY_S: Final = (0.2, 1.2)
+SALE_EVERY_S: Final = (0.8, 2.0)
+SALE_AT_LUNCH_EVERY_S: Final = (0.05, 0.3)
 PRICES_FEN: Final = (150, 300, 450, 800, 1200, 1250, 1600)
 # One sale in so many is taken back at once: the wrong key.
 TAKEN_BACK_ONE_IN: Final = 25
@@ -142,8 +143,11 @@ class PushStation:
         chance = seeded(self._place.seed, "sales", index)
         purses = {person.index: Purse(person.card) for person in life.people}
         runner = self._runners[till.config.serial]
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
         for number in count(1):
-            await asyncio.sleep(chance.uniform(*SALE_EVERY_S))
+            at_lunch = life.timetable.at_lunch(loop.time() - began_s)
+            await asyncio.sleep(chance.uniform(*(SALE_AT_LUNCH_EVERY_S if at_lunch else SALE_EVERY_S)))
             person = chance.choice(life.people)
             amount_fen = chance.choice(PRICES_FEN)
             till.sell(purses[person.index], amount_fen, runner.now(), who=person.index)

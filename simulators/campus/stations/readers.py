@@ -8,9 +8,8 @@ from typing import Any, Final
 
 from aggregator.broker import BrokerUser
 from simulators.campus.operator import Order
-from simulators.campus.stations import Known, Life, Place
+from simulators.campus.stations import Known, LateWitness, Life, Place
 from simulators.chance import seeded
-from simulators.device import Destroyed, Kept, Moment
 from simulators.serial_readers import Kind, SerialReader
 from wire.clock import SystemTime
 
@@ -27,7 +26,7 @@ class ReaderStation:
     def __init__(self) -> None:
         self._folder = Path()
         self._seed = 0
-        self._witness = _Later()
+        self._witness = LateWitness()
         self._readers: list[SerialReader] = []
 
     async def open(self, place: Place) -> None:
@@ -103,37 +102,6 @@ class ReaderStation:
             # What has begun is shown to its end, so that the last one of a day is whole, too.
             text = person.card if reader.kind == "rdm6300" else f"LOAN-{number:06d}"
             await asyncio.shield(asyncio.ensure_future(reader.show(text, held_s=chance.uniform(0.1, 0.5))))
-
-
-class _Later:
-    """Passes on to the witness that a station is given only when it begins to live."""
-
-    def __init__(self) -> None:
-        self.told: Any = None
-
-    def produced(self, device: str, record: Kept, now: Moment) -> None:
-        """See Witness."""
-        self.told.produced(device, record, now)
-
-    def released(self, device: str, record: Kept, now: Moment) -> None:
-        """See Witness."""
-        self.told.released(device, record, now)
-
-    def destroyed(self, device: str, record: Kept, cause: Destroyed, now: Moment) -> None:
-        """See Witness."""
-        self.told.destroyed(device, record, cause, now)
-
-    def said(self, device: str, kind: str, device_time: str, now: Moment) -> None:
-        """See Witness."""
-        self.told.said(device, kind, device_time, now)
-
-    def executed(self, device: str, request: str, now: Moment) -> None:
-        """See Witness."""
-        self.told.executed(device, request, now)
-
-    def garbled(self, device: str, now: Moment) -> None:
-        """See Witness."""
-        self.told.garbled(device, now)
 
 
 STATION: Final = ReaderStation
