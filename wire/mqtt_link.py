@@ -28,6 +28,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from wire.mqtt_broker import BrokerAddress, ClientTls, LinkError, LinkRefused, Message
+from wire.sockets import acknowledged, forget, given
 
 __all__ = ["BrokerAddress", "LinkError", "LinkRefused", "Message", "MqttLink"]
 
@@ -217,17 +218,43 @@ class MqttLink:
         """Whether the socket still has bytes to write."""
         return bool(self._client.want_write())
 
+    def mark(self) -> int | None:
+        """How far the stream has come, for `arrived`. None when the socket does not take any more now."""
+        if self.unsent() and not self.closed.is_set():
+            # paho writes when the loop comes round.
+            self._writable()
+        sock = self._raw()
+        try:
+            return None if sock is None or self.unsent() else given(sock)
+        except (OSError, ValueError):
+            return None
+
+    def arrived(self, mark: int | None) -> bool:
+        """Whether the broker's machine has all that was sent up to there; what it has not may still arrive later."""
+        sock = self._raw()
+        up_to = self.mark() if mark is None else mark
+        try:
+            return sock is None or (up_to is not None and acknowledged(sock) >= up_to)
+        except (OSError, ValueError):
+            return True
+
+    def _raw(self) -> socket.socket | None:
+        sock = self._client.socket()
+        return sock if isinstance(sock, socket.socket) else None
+
     async def close(self) -> None:
         """Say goodbye and end. The will is not published."""
         if not self.closed.is_set():
             with contextlib.suppress(OSError):
                 self._client.disconnect()
                 self._client.loop_write()
-            self._end(LinkError("closed by us"))
+            self._end(LinkError("closed by us"), flush=True)
 
-    def abort(self) -> None:
-        """End without goodbye, as a power cut does: the broker notices and publishes the will."""
-        self._end(LinkError("dropped by us"))
+    def abort(self, cause: str = "dropped by us") -> None:
+        """End without goodbye, as a power cut does: the broker notices and publishes the will, and nothing that was
+        sent before arrives after.
+        """
+        self._end(LinkError(cause))
 
     # --- paho in the loop -----------------------------------------------------------------------------
 
@@ -356,7 +383,7 @@ class MqttLink:
     def _gone(self) -> LinkError:
         return LinkError(f"MQTT broker {self._address}: link is down ({self._cause})")
 
-    def _end(self, cause: Exception) -> None:
+    def _end(self, cause: Exception, *, flush: bool = False) -> None:
         if self.closed.is_set():
             return
         self._cause = cause
@@ -368,7 +395,9 @@ class MqttLink:
         if sock is not None:
             self._unwatch(sock)
             # paho closes its socket only inside its own error paths; this one ends by our decision.
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):
+                if not flush and isinstance(sock, socket.socket):
+                    forget(sock)
                 sock.close()
         waiters = [*self._published.values(), *self._subscribed.values(), self._connected]
         self._published.clear()

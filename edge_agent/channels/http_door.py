@@ -3,7 +3,8 @@
 aiohttp parses and answers; it has no limit on connections and lets a client take all day over the head of a request.
 Here a connection has HEAD_WITHIN_S from its beginning, and from each answer on, to say the next head whole; a
 connection beyond the limit is closed at once, and its terminal tries again. The time for a body is the handler's to
-keep, between `busy` and `idle`.
+keep, between `busy` and `idle`. An answer that a client's line has not taken within TAKEN_WITHIN_S is thrown away with
+its connection: it may hold a command, and must not arrive when the line is back.
 """
 
 import asyncio
@@ -14,8 +15,11 @@ from typing import Final
 
 from aiohttp import web
 
+from wire.sockets import give_up_after
+
 HEAD_WITHIN_S: Final = 30.0
 HANDSHAKE_WITHIN_S: Final = 10.0
+TAKEN_WITHIN_S: Final = 10.0
 # Bytes after an answer that nobody wants, of a body that was refused.
 _LINGER_S: Final = 2.0
 
@@ -116,6 +120,8 @@ class HttpDoor:
             # A connection takes its place only after the handshake.
             ssl_handshake_timeout=None if tls is None else HANDSHAKE_WITHIN_S,
         )
+        for sock in server.sockets:
+            give_up_after(sock, TAKEN_WITHIN_S)
         return OpenDoor(server, inner, self._places)
 
     def enter(self, transport: asyncio.Transport, place: Place) -> bool:

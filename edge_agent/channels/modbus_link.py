@@ -9,7 +9,8 @@ take. A connection that holds half an answer when it should hold nothing is give
 from the unit, in the function and of the length that was asked for.
 
 Nothing is ever sent twice: retries are ours to decide, and a door is not told twice to open. A TCP connection on which
-nobody has answered for a while is opened anew, as the other end may have restarted without a word.
+nobody has answered for a while is opened anew, as the other end may have restarted without a word. What a TCP line at a
+standstill has not taken is thrown away with its connection, so that it does not arrive when the line is back.
 """
 
 import asyncio
@@ -36,6 +37,7 @@ from device_profiles.protocols.modbus import BIT_TABLES
 from edge_agent.codecs.kinds.modbus import Table, Write
 from edge_agent.transports.modbus_rtu import ModbusRtuTransport
 from edge_agent.transports.modbus_tcp import ModbusTcpTransport
+from wire.sockets import acknowledged, forget, given
 
 # Its own account of time-outs would be a line for each; ours are two for an outage.
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL + 1)
@@ -160,13 +162,31 @@ class ModbusLink:
 
     async def quiet(self) -> None:
         """See Link."""
-        if self._quiet_s or self._client.ctx.recv_buffer or self._unanswered >= UNANSWERED_MAX:
-            self._client.close()
+        stuck = self._stuck() is not None
+        if self._quiet_s or self._client.ctx.recv_buffer or self._unanswered >= UNANSWERED_MAX or stuck:
+            self.close()
             await self.open()
 
     def close(self) -> None:
         """See Link."""
+        if (stuck := self._stuck()) is not None:
+            forget(stuck.get_extra_info("socket"))
+            stuck.abort()
         self._client.close()
+
+    def _stuck(self) -> asyncio.Transport | None:
+        """The TCP connection, when it has not taken all that was asked."""
+        tcp = self._client.ctx.transport
+        if not self._client.comm_params.port or not isinstance(tcp, asyncio.Transport):
+            return None
+        sock = tcp.get_extra_info("socket")
+        if sock is None:
+            return None
+        try:
+            stuck = tcp.get_write_buffer_size() > 0 or given(sock) > acknowledged(sock)
+        except (OSError, ValueError):
+            return None
+        return tcp if stuck else None
 
     async def _ask(self, request: ModbusPDU) -> ModbusPDU:
         if not self._client.connected:

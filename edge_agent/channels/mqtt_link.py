@@ -33,5 +33,14 @@ class Link(Protocol):
     def resume(self) -> None:
         """See MqttLink."""
 
+    def mark(self) -> int | None:
+        """See MqttLink."""
+
+    def arrived(self, mark: int | None) -> bool:
+        """See MqttLink."""
+
+    def abort(self, cause: str = "") -> None:
+        """See MqttLink."""
+
     async def close(self) -> None:
         """See MqttLink."""

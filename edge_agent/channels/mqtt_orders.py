@@ -3,6 +3,9 @@
 QoS 0 and, with MQTT 5, an expiry: a broker keeps what has QoS 1 for a device that is away, and the door would open
 hours later. Some protocols must ask the device something before they can tell it what is wanted; each of these
 questions ends with its answer, and nothing is said after the order's deadline.
+
+An order that is not answered may still wait in our own socket, before a line that stands still; it would go out when
+the line is back, however late. The link is then dropped with all that it holds back.
 """
 
 import asyncio
@@ -76,7 +79,12 @@ class Asking:
             answer: asyncio.Future[_Heard] = asyncio.get_running_loop().create_future()
             self._asked[order.request_id] = order.address, answer
             link.send(downlink.topic, downlink.payload, qos=0, expiry_s=max(1, int(left_s)))
-            heard = await _answered(link, answer, order.reply_within_s)
+            mark = link.mark()
+            try:
+                heard = await _answered(link, answer, order.reply_within_s)
+            finally:
+                if not answer.done() and not link.closed.is_set() and not link.arrived(mark):
+                    link.abort("an order did not get through")
             if isinstance(heard, Performed):
                 return heard
             following = orders.following(self._prefix, order.address, order, heard)

@@ -56,6 +56,7 @@ class FakeLink:
         self.order: list[str] = []
         self.paused = False
         self.pauses = 0
+        self.stuck = False
         self.refuse: type[Exception] | None = None
 
     def deliver(self, topic: str, payload: bytes | dict[str, Any], *, qos: int = 1, retain: bool = False) -> int:
@@ -98,6 +99,16 @@ class FakeLink:
 
     def resume(self) -> None:
         self.paused = False
+
+    def mark(self) -> int:
+        return len(self.sent)
+
+    def arrived(self, mark: int | None) -> bool:
+        return not self.stuck
+
+    def abort(self, cause: str = "") -> None:
+        self.cause = LinkError(cause)
+        self.closed.set()
 
     async def close(self) -> None:
         if not self.closed.is_set():

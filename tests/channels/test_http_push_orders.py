@@ -4,9 +4,12 @@ Invariant: no command is handed out after its deadline, and none twice; a missin
 """
 
 import asyncio
+import socket
 
 import pytest
+from aiohttp import web
 
+from edge_agent.channels.http_door import TAKEN_WITHIN_S, HttpDoor
 from edge_agent.orders import Order, Performed
 from tests.channels.http_rig import POS, SERIAL, Rig, attendance, canteen
 from wire.records import Event
@@ -50,6 +53,25 @@ async def test_a_poll_after_the_deadline_gets_nothing_though_the_order_still_wai
         rig.clock.advance(0.3)
         assert await rig.poll() == (200, "OK\n")
         assert (await performing).result == "unreachable"
+
+
+async def test_what_a_terminals_line_does_not_take_is_thrown_away() -> None:
+    """A command in an answer must not come out of a line that stood still for a minute."""
+    seen: list[int] = []
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        assert request.transport is not None
+        sock = request.transport.get_extra_info("socket")
+        seen.append(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+        return web.Response(text="OK")
+
+    opened = await HttpDoor(answer, connections_max=1, head_within_s=5).open("127.0.0.1", 0, None)
+    reader, writer = await asyncio.open_connection("127.0.0.1", opened.port)
+    writer.write(b"GET /iclock/getrequest HTTP/1.1\r\nHost: box\r\nConnection: close\r\n\r\n")
+    assert (await reader.read()).endswith(b"OK")
+    writer.close()
+    await opened.close()
+    assert seen == [TAKEN_WITHIN_S * 1000]
 
 
 async def test_a_command_that_was_fetched_and_not_answered_is_unknown() -> None:

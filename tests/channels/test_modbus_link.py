@@ -4,10 +4,11 @@ And whatever else may come: halves, pieces, garbage, an answer to another questi
 
 import asyncio
 import random
+import socket
 import struct
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -351,6 +352,40 @@ async def test_a_write_that_is_not_answered_is_sent_once(kind: Kind, tmp_path: P
             await link.write(1, Write("coils", 0x0200, (50,)))
         await link.quiet()
         assert line.asked == {1: 1}
+
+
+async def test_a_door_that_a_tcp_line_at_a_standstill_holds_back_is_not_opened_when_the_line_is_back() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    # Small, so that little fills what the kernels hold between us.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    port = listener.getsockname()[1]
+    link = await dialler(ModbusTcpTransport(kind="modbus-tcp", host="127.0.0.1", port=port, reply_within_ms=100))()
+    board, _ = listener.accept()
+    transport = link._client.ctx.transport  # type: ignore[attr-defined]  of ours
+    while not transport.get_write_buffer_size():
+        transport.write(bytes(100_000))
+        await asyncio.sleep(0)
+    with pytest.raises(NoAnswer):
+        await link.write(1, Write("coils", 0x0200, (50,)))
+    await link.quiet()
+    link.close()
+    heard = b""
+    with board, listener, suppress(ConnectionResetError):
+        board.settimeout(20)
+        while data := board.recv(1 << 16):
+            heard += data
+    assert struct.pack(">BHH", 5, 0x0200, 50) not in heard
+
+
+async def test_a_line_that_takes_everything_is_kept(tmp_path: Path) -> None:
+    line = Line({1: DoorBoard(time.monotonic)})
+    line.dead.add(1)
+    async with opened("tcp", line, tmp_path, reply_within_ms=300) as link:
+        before = link._client.ctx.transport  # type: ignore[attr-defined]  of ours
+        with pytest.raises(NoAnswer):
+            await link.write(1, Write("coils", 0x0200, (50,)))
+        await link.quiet()
+        assert link._client.ctx.transport is before  # type: ignore[attr-defined]
 
 
 async def test_a_line_that_is_gone_is_an_os_error(tmp_path: Path) -> None:

@@ -76,6 +76,31 @@ async def test_no_answer_and_a_link_that_ends_are_unknown() -> None:
         assert await task == Performed("unknown", "link_lost")
 
 
+async def test_an_order_that_still_waits_in_our_socket_goes_down_with_the_link() -> None:
+    rig = Rig()
+    async with rig.running() as link:
+        link.stuck = True
+        assert await (await asked(rig, link, order(rig, reply_s=0.01))) == Performed("unknown", "no_answer")
+        assert link.closed.is_set()
+    rig = Rig()
+    async with rig.running() as link:
+        link.stuck = True
+        task = await asked(rig, link, order(rig))
+        task.cancel()
+        await asyncio.wait([task])
+        assert link.closed.is_set()
+
+
+async def test_an_answer_says_that_the_order_got_through() -> None:
+    rig = Rig()
+    async with rig.running() as link:
+        link.stuck = True
+        task = await asked(rig, link, order(rig))
+        says(link)
+        assert await task == Performed("succeeded")
+        assert not link.closed.is_set()
+
+
 async def test_another_device_and_another_order_answer_nothing() -> None:
     rig = Rig()
     async with rig.running() as link:

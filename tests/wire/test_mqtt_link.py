@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -258,6 +259,90 @@ async def test_somebody_who_never_answers_is_given_up() -> None:
         with pytest.raises(LinkError, match="no answer in time"):
             await MqttLink.connect(address, lambda _message: None, client_id="x", timeout_s=0.2)
         server.close()
+
+
+class Standstill:
+    """A broker that lets everybody in and then reads nothing until it is told to, as over a line that stands still."""
+
+    def __init__(self) -> None:
+        self.goes_on = asyncio.Event()
+        self.heard = b""
+        self.ended = asyncio.Event()
+        # Small, so that little fills what the kernels hold between us.
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+
+    @property
+    def address(self) -> BrokerAddress:
+        return BrokerAddress(host="127.0.0.1", port=self.listener.getsockname()[1])
+
+    async def serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.listener.setblocking(False)
+        client, _ = await loop.sock_accept(self.listener)
+        with client:
+            await loop.sock_recv(client, 4096)
+            await loop.sock_sendall(client, bytes((0x20, 3, 0, 0, 0)))
+            await self.goes_on.wait()
+            try:
+                while data := await loop.sock_recv(client, 1 << 16):
+                    self.heard += data
+            except ConnectionResetError:
+                pass
+            finally:
+                self.ended.set()
+
+
+@asynccontextmanager
+async def standstill() -> AsyncIterator[tuple[Standstill, MqttLink]]:
+    """With a link whose broker has stopped to read, and with more sent than the other end takes."""
+    broker = Standstill()
+    serving = asyncio.create_task(broker.serve())
+    link = await MqttLink.connect(broker.address, lambda _message: None, client_id="box")
+    # Our kernel takes much more than theirs, so that what follows waits in it and not in paho.
+    link._client.socket().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    try:
+        held = 0
+        while held < 3:
+            link.send("fill", bytes(20_000), qos=0)
+            await asyncio.sleep(0.02)
+            held = held + 1 if not link.arrived(link.mark()) else 0
+        assert link.mark() is not None
+        yield broker, link
+    finally:
+        link.abort()
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        broker.listener.close()
+
+
+@pytest.mark.parametrize("how", ["dropped", "broken", "closed as any socket"])
+async def test_what_a_line_at_a_standstill_holds_back_goes_down_with_the_link(how: str) -> None:
+    async with standstill() as (broker, link):
+        link.send("door", b"OPEN", qos=0)
+        assert not link.arrived(link.mark())
+        if how == "dropped":
+            link.abort()
+        else:
+            link._end(LinkError("no ping came back"), flush=how != "broken")
+        broker.goes_on.set()
+        async with asyncio.timeout(20):
+            await broker.ended.wait()
+    # The last is what the others are there for.
+    assert (b"OPEN" in broker.heard) == (how == "closed as any socket")
+
+
+async def test_what_has_arrived_is_known(anonymous_broker: AnonymousBroker) -> None:
+    async with connected(anonymous_broker.address, "says") as says:
+        for _ in range(20):
+            says.send("a", bytes(1000), qos=0)
+            mark = says.mark()
+            assert mark is not None
+            await until(lambda mark=mark: says.arrived(mark))
+        says.send("a", bytes(8_000_000), qos=0)
+        await until(lambda: says.mark() is not None)
+        await until(lambda: says.arrived(None))
+    assert says.arrived(1)
 
 
 async def test_somebody_who_speaks_something_else_is_told_apart() -> None:
