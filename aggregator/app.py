@@ -284,15 +284,16 @@ class _Service:
             commands=parts.commands,
             health=self.health,
             started_ns=self._started_ns,
-            secure_cookies=settings.http.secure_cookies,
+            secure_cookies=settings.http.browsers_use_tls,
         )
 
     async def run(self, listener: socket.socket, stop: asyncio.Event) -> None:
         """Start everything, wait for stop, end in order: streams, HTTP, then the rest."""
-        server = make_server(add_console(create_app(self._campus)))
+        http = self._parts.settings.http
+        server = make_server(add_console(create_app(self._campus)), certificate=http.certificate, key=http.key)
         host, port = listener.getsockname()[:2]
         run_file = self._parts.settings.data_dir / RUN_FILE
-        await self._tell_setup_code(f"http://{host}:{port}")
+        await self._tell_setup_code(f"{'http' if http.certificate is None else 'https'}://{host}:{port}")
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(_serve(server, listener), name="http")
             others = [group.create_task(self._front.run(), name="front"), group.create_task(self._feed.run())]
@@ -304,7 +305,7 @@ class _Service:
             others.append(group.create_task(self._silence.run(), name="silence"))
             others.append(group.create_task(self._courier.run(), name="documents"))
             others.append(group.create_task(self._desk.run(), name="commands"))
-            running = {"schema": 1, "http": port, "host": host, "pid": os.getpid()}
+            running = _run_document(host, port, http.certificate)
             replace_file(run_file, json.dumps(running), mode=0o644, durable=False)
             others.append(group.create_task(self._progress.run(), name="progress"))
             others.append(group.create_task(self._end_revoked(), name="revoked"))
@@ -362,6 +363,11 @@ class _Service:
         if code is not None:
             # The one secret that a log may hold: it works once, and only while nobody is there.
             log.warning("no administrator yet", extra={"setup_code": code, "url": f"{url}/set-up"})
+
+
+def _run_document(host: str, port: int, certificate: Path | None) -> dict[str, object]:
+    document: dict[str, object] = {"schema": 1, "http": port, "host": host, "pid": os.getpid()}
+    return document if certificate is None else document | {"certificate": str(certificate)}
 
 
 async def _serve(server: HttpServer, listener: socket.socket) -> None:

@@ -47,6 +47,7 @@ TokenFile = Annotated[
     Path | None, typer.Option("--token-file", envvar="CAMPUS_TOKEN_FILE", help=_T("agg.cli.opt.token_file"))
 ]
 Url = Annotated[str | None, typer.Option("--url", help=_T("agg.cli.opt.url"))]
+Authority = Annotated[Path | None, typer.Option("--ca", help=_T("agg.cli.opt.ca"))]
 CONFIG: Final = Path("aggregator.yaml")
 
 
@@ -123,6 +124,7 @@ def run(
 
     from aggregator.app import run_aggregator
     from aggregator.campus_keys import CampusKeyError
+    from aggregator.serve import CertificateError
     from aggregator.storage import StorageError
     from wire.logs import complain, configure_logging
 
@@ -130,6 +132,9 @@ def run(
     settings = _settings(config, lang, exit_code=EXIT_SERVICE_SETTINGS, say=complain)
     try:
         asyncio.run(run_aggregator(settings))
+    except CertificateError as error:
+        complain(Texts(lang)("agg.run.stopped", cause=error))
+        raise typer.Exit(EXIT_SERVICE_SETTINGS) from None
     except CampusKeyError as error:
         complain(Texts(lang)("agg.run.no_keys", cause=error))
         raise typer.Exit(EXIT_SERVICE_SETTINGS) from None
@@ -151,6 +156,7 @@ def tail(  # noqa: PLR0917  typer calls it with names
     config: Config = CONFIG,
     url: Url = None,
     token_file: TokenFile = None,
+    ca: Authority = None,
     device: Annotated[str, typer.Option("--device", help=_T("agg.cli.opt.of_device"))] = "",
     topic: Annotated[str, typer.Option("--topic", help=_T("agg.cli.opt.tail_topic"))] = "",
     lane: Annotated[str, typer.Option("--lane", callback=_lane, help=_T("agg.cli.opt.tail_lane"))] = "",
@@ -163,7 +169,7 @@ def tail(  # noqa: PLR0917  typer calls it with names
 
     from aggregator.tail_cli import tail as follow
 
-    service = _service(config, url, token_file, lang)
+    service = _service(config, url, token_file, ca, lang)
     code = follow(
         service,
         {"device": device, "topic": topic, "lane": lane},
@@ -329,6 +335,7 @@ def command_send(  # noqa: PLR0917  typer calls it with names
     config: Config = CONFIG,
     url: Url = None,
     token_file: TokenFile = None,
+    ca: Authority = None,
     arguments: Annotated[list[str] | None, typer.Option("--arg", help=_T("agg.cli.opt.arg"))] = None,
     reason: Annotated[str, typer.Option("--reason", help=_T("agg.cli.opt.reason"))] = "",
     key: Annotated[str, typer.Option("--key", help=_T("agg.cli.opt.key"))] = "",
@@ -341,7 +348,7 @@ def command_send(  # noqa: PLR0917  typer calls it with names
 
     texts = Texts(lang)
     code = send_command(
-        _service(config, url, token_file, lang),
+        _service(config, url, token_file, ca, lang),
         name,
         devices,
         arguments=arguments or (),
@@ -359,6 +366,7 @@ def command_list(  # noqa: PLR0917  typer calls it with names
     config: Config = CONFIG,
     url: Url = None,
     token_file: TokenFile = None,
+    ca: Authority = None,
     device: Annotated[str, typer.Option("--device", help=_T("agg.cli.opt.of_device"))] = "",
     group: Annotated[str, typer.Option("--group", help=_T("agg.cli.opt.of_group"))] = "",
     state: Annotated[str, typer.Option("--state", help=_T("agg.cli.opt.of_state"))] = "",
@@ -369,7 +377,7 @@ def command_list(  # noqa: PLR0917  typer calls it with names
     """The newest commands, and how they stand."""
     from aggregator.commands_cli import list_commands
 
-    service, texts = _service(config, url, token_file, lang), Texts(lang)
+    service, texts = _service(config, url, token_file, ca, lang), Texts(lang)
     raise typer.Exit(
         list_commands(service, device=device, group=group, state=state, limit=limit, as_json=as_json, texts=texts)
     )
@@ -381,20 +389,23 @@ def command_show(  # noqa: PLR0917  typer calls it with names
     config: Config = CONFIG,
     url: Url = None,
     token_file: TokenFile = None,
+    ca: Authority = None,
     as_json: Json = False,  # noqa: FBT002  typer's way
     lang: Language = None,
 ) -> None:
     """One command."""
     from aggregator.commands_cli import show_command
 
-    service = _service(config, url, token_file, lang)
+    service = _service(config, url, token_file, ca, lang)
     raise typer.Exit(show_command(service, command_id, as_json=as_json, texts=Texts(lang)))
 
 
-def _service(config: Path, url: str | None, token_file: Path | None, language: str | None) -> "Service":
+def _service(
+    config: Path, url: str | None, token_file: Path | None, ca: Path | None, language: str | None
+) -> "Service":
     """The running service, here or elsewhere; ends with its code when it or the token is not there."""
     from aggregator.app import RUN_FILE
-    from aggregator.service import Service, ServiceUnreachable, running_base
+    from aggregator.service import Service, ServiceUnreachable, running, trusting
 
     texts = Texts(language)
     if token_file is None:
@@ -406,9 +417,13 @@ def _service(config: Path, url: str | None, token_file: Path | None, language: s
         typer.echo(texts("finding.unreadable", cause=f"{token_file}: {error}"), err=True)
         raise typer.Exit(EXIT_USAGE) from None
     if url is not None:
-        return Service(url.rstrip("/"), token)
+        try:
+            return Service(url.rstrip("/"), token, None if ca is None else trusting(ca))
+        except OSError as error:
+            typer.echo(texts("finding.unreadable", cause=f"{ca}: {error.strerror or error}"), err=True)
+            raise typer.Exit(EXIT_USAGE) from None
     try:
-        return Service(running_base(_settings(config, language).data_dir / RUN_FILE), token)
+        return running(_settings(config, language).data_dir / RUN_FILE, token)
     except ServiceUnreachable as error:
         typer.echo(texts("agg.status.unreachable", cause=error), err=True)
         raise typer.Exit(EXIT_UNREACHABLE) from None

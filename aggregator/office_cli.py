@@ -23,7 +23,7 @@ from aggregator.broker import (
     terminal_user,
 )
 from aggregator.campus_keys import CampusKeyError, make_campus_key, make_signing_key
-from aggregator.service import Service, ServiceRefused, ServiceUnreachable, running_base
+from aggregator.service import ServiceRefused, ServiceUnreachable, running
 from aggregator.settings import SAMPLE, AggregatorSettings, read_settings
 from aggregator.storage import StorageError
 from aggregator.unfit import Unfit
@@ -91,7 +91,7 @@ def make_secrets(settings: AggregatorSettings) -> None:
 def show_status(settings: AggregatorSettings, *, as_json: bool, texts: Texts) -> int:
     """0 when the campus works, 1 when a part of it does not, 4 when nobody answers."""
     try:
-        health = Service(running_base(settings.data_dir / RUN_FILE)).get("health")
+        health = running(settings.data_dir / RUN_FILE).get("health")
     except (ServiceUnreachable, ServiceRefused) as error:
         typer.echo(texts("agg.status.unreachable", cause=error), err=True)
         return EXIT_UNREACHABLE

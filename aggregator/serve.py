@@ -3,11 +3,16 @@
 import contextlib
 import socket
 from collections.abc import Generator
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 
 GRACE_S = 2
+
+
+class CertificateError(ValueError):
+    """Certificate and key cannot be used; the text names the files, never what they hold."""
 
 
 class HttpServer(uvicorn.Server):
@@ -23,8 +28,11 @@ class HttpServer(uvicorn.Server):
         self.should_exit = True
 
 
-def make_server(app: FastAPI) -> HttpServer:
-    """A server for one application. Access logs stay off: what was asked holds cursors and names."""
+def make_server(app: FastAPI, *, certificate: Path | None = None, key: Path | None = None) -> HttpServer:
+    """A server for one application. Access logs stay off: what was asked holds cursors and names.
+
+    certificate, key: speak HTTPS, TLS 1.2 or later. Raises CertificateError when they cannot be used.
+    """
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -34,7 +42,13 @@ def make_server(app: FastAPI) -> HttpServer:
         server_header=False,
         date_header=True,
         h11_max_incomplete_event_size=64 * 1024,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
     )
+    try:
+        config.load()
+    except OSError as error:
+        raise CertificateError(f"{certificate}, {key}: {error.strerror or error}") from None
     return HttpServer(config)
 
 

@@ -1,6 +1,7 @@
 """The API of a running aggregator, as our own commands call it: beside it on the same machine, or by its address."""
 
 import json
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -38,10 +39,14 @@ class ServiceRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """base: `http://127.0.0.1:8000`. token: of an account; empty for what anybody may ask. Prints without it."""
+    """base: `http://127.0.0.1:8000`. token: of an account; empty for what anybody may ask. Prints without it.
+
+    tls: whom to trust where base is HTTPS, absent the machine's authorities.
+    """
 
     base: str
     token: str = field(default="", repr=False)
+    tls: ssl.SSLContext | None = None
 
     def get(self, *parts: str, **query: str | int) -> dict[str, Any]:
         """Raises ServiceUnreachable, ServiceRefused."""
@@ -98,10 +103,10 @@ class Service:
             request.add_header("Authorization", f"Bearer {self.token}")
         return request
 
-    @staticmethod
-    def _open(request: urllib.request.Request, timeout_s: float) -> HTTPResponse:
+    def _open(self, request: urllib.request.Request, timeout_s: float) -> HTTPResponse:
         # Ours is never behind a proxy, whatever the environment says for the rest of the world.
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        handlers = [urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self.tls)]
+        direct = urllib.request.build_opener(*handlers)
         response: HTTPResponse = direct.open(request, timeout=timeout_s)
         return response
 
@@ -117,14 +122,32 @@ def _failures_told() -> Iterator[None]:
         raise ServiceUnreachable(str(getattr(error, "reason", error) or type(error).__name__)) from None
 
 
-def running_base(run_file: Path) -> str:
-    """Where the service of a campus listens, as it says itself. Raises ServiceUnreachable when it does not run."""
+def running(run_file: Path, token: str = "") -> Service:
+    """The service of a campus on this machine, as it says itself. Raises ServiceUnreachable when it does not run.
+
+    Its certificate is for its name and we come over its address, so that very certificate is what is trusted here.
+    """
     try:
-        running = json.loads(run_file.read_text(encoding="utf-8"))
-        host = f"[{running['host']}]" if ":" in running["host"] else running["host"]
-        return f"http://{host}:{running['http']}"
+        said = json.loads(run_file.read_text(encoding="utf-8"))
+        host = f"[{said['host']}]" if ":" in said["host"] else said["host"]
+        certificate = said.get("certificate")
+        if certificate is None:
+            return Service(f"http://{host}:{said['http']}", token)
+        return Service(f"https://{host}:{said['http']}", token, _pinned(certificate))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ServiceUnreachable(str(error)) from None
+
+
+def trusting(authority: Path) -> ssl.SSLContext:
+    """For a campus with an authority of its own. Raises OSError when the file cannot be used."""
+    return ssl.create_default_context(cafile=authority)
+
+
+def _pinned(certificate: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=certificate)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
 
 
 def _query(query: Mapping[str, str | int]) -> str:

@@ -19,11 +19,20 @@ from device_profiles.yaml_source import Source, load, validate
 
 
 class Http(StrictModel):
-    """Where API and pages are served. port 0: any free one, told in `run.json`. origins: extra ones for browsers."""
+    """Where API and pages are served. port 0: any free one, told in `run.json`. certificate, key: speak HTTPS; the
+    certificate may be followed by those of its authorities. secure_cookies: when a proxy before us speaks HTTPS.
+    """
 
     host: Host = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    certificate: File | None = None
+    key: File | None = None
     secure_cookies: bool = False
+
+    @property
+    def browsers_use_tls(self) -> bool:
+        """Whether a cookie may say that it is for HTTPS alone."""
+        return self.secure_cookies or self.certificate is not None
 
 
 class BrokerListener(StrictModel):
@@ -178,6 +187,9 @@ def _check_kinds(source: Source) -> list[Finding]:
 
 def _check_listeners(source: Source, settings: AggregatorSettings | None) -> list[Finding]:
     findings: list[Finding] = []
+    if settings is not None and (settings.http.certificate is None) != (settings.http.key is None):
+        missing = "key" if settings.http.key is None else "certificate"
+        findings.append(source.finding(("http",), "missing_key", params={"key": missing}))
     for index, listener in enumerate(settings.broker.listeners if settings is not None else ()):
         place = ("broker", "listeners", index)
         missing = next((name for name in ("certificate", "key") if getattr(listener, name) is None), "")
@@ -213,6 +225,8 @@ def _resolved(settings: AggregatorSettings, base: Path) -> AggregatorSettings:
     if isinstance(settings.series, InfluxSeriesChoice) and settings.series.secret_file is not None:
         secret_file = base / settings.series.secret_file
         update["series"] = settings.series.model_copy(update={"secret_file": secret_file})
+    http = {name: base / path for name in ("certificate", "key") if (path := getattr(settings.http, name)) is not None}
+    update["http"] = settings.http.model_copy(update=http)
     return settings.model_copy(update={**update, "broker": settings.broker.model_copy(update=broker)})
 
 

@@ -104,6 +104,7 @@ def enrol(
     url: Annotated[str, typer.Option("--url", help=_T("edge.cli.opt.url"))],
     config: Config = DEFAULT_CONFIG,
     token: Annotated[str | None, typer.Option("--token", help=_T("edge.cli.opt.token"))] = None,
+    ca: Annotated[Path | None, typer.Option("--ca", help=_T("edge.cli.opt.ca"))] = None,
     lang: Language = None,
 ) -> None:
     """Join a campus."""
@@ -115,7 +116,7 @@ def enrol(
     settings = _settings(config, lang)
     secret = token or _typed(sys.stdin, texts)
     try:
-        answer = join(url, secret, edge=settings.edge, software=version(), files=files_of(settings))
+        answer = join(url, secret, edge=settings.edge, software=version(), files=files_of(settings), authority=ca)
     except EnrolError as error:
         why = texts(f"edge.enrol.why.{error.code}", detail=error.detail) if error.code in _KNOWN else error.detail
         typer.echo(texts("edge.enrol.failed", code=error.code, detail=why), err=True)
@@ -151,6 +152,7 @@ _NEW_TOKEN: Final = frozenset({"token_unknown", "token_used", "token_expired", "
 _ENROL_EXITS: Final = {
     "unreachable": EXIT_UNREACHABLE,
     "bad_url": EXIT_USAGE,
+    "bad_authority": EXIT_USAGE,
     "no_password_file": EXIT_SETTINGS,
     "unusable_key": EXIT_FINDINGS,
     "not_written": EXIT_FINDINGS,

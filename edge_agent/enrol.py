@@ -6,6 +6,7 @@ with mode 0600: the password for the broker, the campus key for pseudonyms, the 
 
 import http.client
 import json
+import ssl
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ ANSWER_BYTES_MAX: Final = 64 * 1024
 class EnrolError(Exception):
     """The box could not join. code: the campus' problem code or one of ours; detail: for a person.
 
-    Ours: bad_url, no_password_file, unusable_key, not_written (a file here), unreachable, bad_answer, http_<status>.
+    Ours: bad_url, bad_authority, no_password_file, unusable_key, not_written (a file here), unreachable, bad_answer,
+    http_<status>.
     """
 
     def __init__(self, code: str, detail: str) -> None:
@@ -55,15 +57,22 @@ def files_of(settings: EdgeSettings) -> EnrolFiles:
     )
 
 
-def enrol(url: str, token: str, *, edge: str, software: str, files: EnrolFiles) -> dict[str, Any]:
-    """Enrol box `edge` at the aggregator under url. Returns its answer without the secrets. Raises EnrolError."""
+def enrol(
+    url: str, token: str, *, edge: str, software: str, files: EnrolFiles, authority: Path | None = None
+) -> dict[str, Any]:
+    """Enrol box `edge` at the aggregator under url. Returns its answer without the secrets. Raises EnrolError.
+
+    authority: whose certificates to trust where url is https, absent the machine's own.
+    """
     if not _is_address(url):
         raise EnrolError("bad_url", url)
+    trust = _trust(authority)
     key = _own_key(files.identity_key)
     answer = _post(
         f"{url.rstrip('/')}/api/v1/enrol",
         token,
         {"edge": edge, "public_key": key.public_hex(), "software": software},
+        trust,
     )
     try:
         broker = answer["broker"]
@@ -99,7 +108,14 @@ def _told(error: OSError) -> str:
     return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
 
 
-def _post(url: str, token: str, body: dict[str, str]) -> dict[str, Any]:
+def _trust(authority: Path | None) -> ssl.SSLContext | None:
+    try:
+        return None if authority is None else ssl.create_default_context(cafile=authority)
+    except OSError as error:
+        raise EnrolError("bad_authority", f"{authority}: {error.strerror or error}") from None
+
+
+def _post(url: str, token: str, body: dict[str, str], trust: ssl.SSLContext | None) -> dict[str, Any]:
     request = urllib.request.Request(  # noqa: S310  the scheme is checked by the caller
         url,
         json.dumps(body).encode(),
@@ -107,7 +123,7 @@ def _post(url: str, token: str, body: dict[str, str]) -> dict[str, Any]:
         method="POST",
     )
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310  see above
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S, context=trust) as response:  # noqa: S310  see above
             text = response.read(ANSWER_BYTES_MAX)
     except urllib.error.HTTPError as error:
         raise _refusal(error) from None
