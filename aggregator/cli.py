@@ -181,6 +181,16 @@ def tail(  # noqa: PLR0917  typer calls it with names
     raise typer.Exit(code)
 
 
+@app.command(help=_T("agg.cli.doctor"))
+def doctor(config: Config = CONFIG, as_json: Json = False, lang: Language = None) -> None:  # noqa: FBT002  typer's way
+    """Look at everything."""
+    from aggregator.doctor import examination
+    from wire.checkup import examine, tell
+
+    sound = tell(examine(examination(config)), Texts(lang), typer.echo, as_json=as_json)
+    raise typer.Exit(0 if sound else EXIT_FINDINGS)
+
+
 @edge_app.command("add", help=_T("agg.cli.edge_add"))
 def edge_add(
     name: Annotated[str, typer.Argument()],

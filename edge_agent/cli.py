@@ -302,6 +302,29 @@ def probe(  # noqa: PLR0917  typer calls it with names
     raise typer.Exit(probe_command(asked, Texts(lang)))
 
 
+@app.command(help=_T("edge.cli.top"))
+def top(
+    config: Config = DEFAULT_CONFIG,
+    once: Annotated[bool, typer.Option("--once", help=_T("edge.cli.opt.once"))] = False,  # noqa: FBT002  typer's way
+    as_json: Json = False,  # noqa: FBT002  typer's way
+    lang: Language = None,
+) -> None:
+    """Show the running box."""
+    from edge_agent.top_cli import show_top
+
+    raise typer.Exit(show_top(_settings(config, lang), once=once, as_json=as_json, texts=Texts(lang)))
+
+
+@app.command(help=_T("edge.cli.doctor"))
+def doctor(config: Config = DEFAULT_CONFIG, as_json: Json = False, lang: Language = None) -> None:  # noqa: FBT002  typer's
+    """Look at everything."""
+    from edge_agent.doctor import examination
+    from wire.checkup import examine, tell
+
+    sound = tell(examine(examination(config)), Texts(lang), typer.echo, as_json=as_json)
+    raise typer.Exit(EXIT_OK if sound else EXIT_FINDINGS)
+
+
 @app.command("version", help=_T("edge.cli.version"))
 def show_version() -> None:
     """Show the version."""

@@ -35,6 +35,8 @@ __all__ = ["BrokerAddress", "LinkError", "LinkRefused", "Message", "MqttLink"]
 
 MISC_INTERVAL_S: Final = 1.0
 _OUT_OF_WINDOW: Final = 1000
+# MQTT 5's reason "No matching subscribers".
+_NOBODY_LISTENS: Final = 0x10
 
 
 class MqttLink:
@@ -61,6 +63,8 @@ class MqttLink:
         self._paused = False
         self.closed = asyncio.Event()
         self.session_present = False
+        # Messages of QoS 1 that the broker took and had nobody to hand to; only MQTT 5 brokers say so.
+        self.unheard = 0
 
     @classmethod
     async def connect(
@@ -360,6 +364,7 @@ class MqttLink:
         self._on_message(Message(message.topic, bytes(message.payload), message.qos, message.retain, message.mid))
 
     def _on_publish(self, _client: paho.Client, _data: object, mid: int, reason: ReasonCode, _p: object) -> None:
+        self.unheard += reason.value == _NOBODY_LISTENS
         waiter = self._published.pop(mid, None)
         if waiter is None or waiter.done():
             return

@@ -17,6 +17,8 @@ import typer
 from device_profiles.catalogue import load_catalogue
 from device_profiles.page import render_page
 from tests.packaging.commands import command_at, commands, programs_modules
+from wire.counters import box_families
+from wire.metrics import process_families
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -135,3 +137,15 @@ def test_the_scripts_of_the_project_exist() -> None:
         module, _, function = target.partition(":")
         assert callable(getattr(import_module(module), function))
         assert isinstance(import_module(module).app, typer.Typer)
+
+
+def test_every_metric_is_on_the_page_and_every_name_on_the_page_is_one() -> None:
+    told = set(re.findall(r"`((?:campus|process)_[a-z0-9_]+)`", (ROOT / "docs/operating.md").read_text()))
+    code = "".join((ROOT / name).read_text() for name in ("edge_agent/metrics.py", "aggregator/api/metrics.py"))
+    code = code.replace("{prefix}", "campus_aggregator_")
+    written = set(re.findall(r'f?"((?:campus|process)_[a-z0-9_]+)"', code))
+    written |= {f"campus_aggregator_reader_{name}" for name in ("position", "lag", "faults", "failing")}
+    written |= {f"campus_edge_device_{name}" for name in re.findall(r'family\(\s*"([a-z0-9_]+)"', code)}
+    written |= {family.name for family in box_families({}, {})}
+    written |= {family.name for family in process_families(0)}
+    assert told == {name for name in written if not name.endswith("_")}
