@@ -44,3 +44,25 @@ def test_a_unit_holds_no_directive_that_systemd_does_not_know(unit: Path) -> Non
 def test_a_unit_is_explained_beside_it(unit: Path) -> None:
     words = (unit.parent / "README.md").read_text()
     assert unit.name in words
+
+
+def directives(unit: Path, name: str) -> list[str]:
+    """The values of a directive, in order."""
+    return re.findall(rf"^{name}=(.*)$", unit.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_a_call_that_is_not_allowed_is_refused_and_ends_nobody(unit: Path) -> None:
+    assert directives(unit, "SystemCallErrorNumber") == ["EPERM"]
+
+
+@pytest.mark.parametrize("name", ["campus-edge", "campus-aggregator"])
+def test_a_service_of_ours_can_read_the_id_of_the_boot(name: str) -> None:
+    # ProcSubset=pid hides /proc/sys, and SystemClock reads the id there.
+    assert directives(ROOT / "systemd" / name / f"{name}.service", "ProcSubset") == []
+
+
+def test_a_box_may_ask_the_kernel_for_its_clock_by_both_names() -> None:
+    # The C library of Debian 12 carries adjtimex(3) out by clock_adjtime(2).
+    allowed = directives(ROOT / "systemd/campus-edge/campus-edge.service", "SystemCallFilter")
+    assert allowed[-1].split() == ["adjtimex", "clock_adjtime"]

@@ -110,3 +110,12 @@ def test_a_stamp_carries_both_clocks_and_the_boot() -> None:
     with mock.patch("time.time_ns", return_value=1_788_220_800 * NS_PER_S):
         stamp = machine.stamp()
     assert (stamp.wall_ns, stamp.mono_ns, stamp.boot_id) == (1_788_220_800 * NS_PER_S, 100 * NS_PER_S, "b0" * 16)
+
+
+def test_who_believes_the_clock_anyway_does_not_ask_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden() -> tuple[bool, int]:
+        raise AssertionError
+
+    monkeypatch.setattr("wire.system_clock.kernel_clock", forbidden)
+    stamp = SystemClock(assume_synced=True).stamp()
+    assert (stamp.clock, stamp.error_ms) == (ClockState.SYNCED, 0)
