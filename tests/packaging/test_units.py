@@ -66,3 +66,10 @@ def test_a_box_may_ask_the_kernel_for_its_clock_by_both_names() -> None:
     # The C library of Debian 12 carries adjtimex(3) out by clock_adjtime(2).
     allowed = directives(ROOT / "systemd/campus-edge/campus-edge.service", "SystemCallFilter")
     assert allowed[-1].split() == ["adjtimex", "clock_adjtime"]
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_no_directive_is_without_a_reason(unit: Path) -> None:
+    words = (unit.parent / "README.md").read_text() + (ROOT / "systemd" / "README.md").read_text()
+    used = set(re.findall(r"^([A-Za-z]+)=", unit.read_text(), re.MULTILINE))
+    assert {name for name in used if f"`{name}=" not in words} == set()
