@@ -5,29 +5,39 @@ called from that thread and carried out in the campus' loop.
 """
 
 import asyncio
+import math
+import sqlite3
 import threading
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
 
 from aggregator.accounts import EVERYWHERE, Role
+from aggregator.alarms import Cause, State
+from aggregator.alarms.desk import Resolution
 from aggregator.commands.facts import outcome_id, taken_id
 from aggregator.console import build_id
 from aggregator.series import Projector
 from aggregator.serve import HttpServer, listen, make_server
 from tests.api.rig import PASSWORD, Rig, assembled
 from wire import codec
+from wire.clock import NS_PER_S
 from wire.commands import Command, Lease
 from wire.delivery import Heartbeat, LaneDepth
 from wire.identity import derived_id
-from wire.records import Credential, CredentialKind, Event, Outcome, Record
+from wire.records import Credential, CredentialKind, Event, Outcome, Reading, Record, Value
 from wire.system_clock import SystemClock
 from wire.topics import Down, Lane, Up
 
 T = TypeVar("T")
 
 WITHIN_S: Final = 60.0
+DAY_S: Final = 86_400
+# Which of the day's values of the climate sensor is the odd one.
+SPIKE: Final = 200
 PEOPLE: Final = {
     "guard": Role.GUARD,
     "zhao": Role.GUARD,
@@ -63,8 +73,17 @@ OTHERS: Final = (
 )
 
 
+Result = Literal["succeeded", "rejected", "expired", "unknown"]
+RESULTS: Final[dict[str, Result]] = {
+    "confirm": "succeeded",
+    "reject": "rejected",
+    "unknown": "unknown",
+    "expire": "expired",
+}
+
+
 class Controller:
-    """What the door's controller does with a command: confirm, reject, take (and never end), or hear nothing."""
+    """What becomes of a command. mode: one of RESULTS, `take` (and then nothing), or `silent`."""
 
     def __init__(self) -> None:
         self.mode = "confirm"
@@ -86,6 +105,7 @@ class Site:
         self.url = ""
         self.clock = SystemClock(assume_synced=True)
         self._beats = 0
+        self._has_climate = False
 
     # --- from the test's thread -----------------------------------------------------------------------
 
@@ -115,10 +135,66 @@ class Site:
     def door_alarm(self, device: str, state: str = "DoorForcedOpen") -> None:
         self.deliver(self.event(DOOR_ALARM, device, values={"state": state}))
 
+    def earlier(self, record: Record, seconds: float) -> Record:
+        """The same record, of some time ago, from an earlier life of the box."""
+        stamp = record.stamp
+        moved = msgspec.structs.replace(
+            stamp,
+            wall_ns=stamp.wall_ns - int(seconds * NS_PER_S),
+            mono_ns=int((10 * DAY_S - seconds) * NS_PER_S),
+            boot_id="b0" * 16,
+        )
+        return msgspec.structs.replace(record, stamp=moved)
+
+    def climate(self) -> None:
+        """A day of a climate sensor, once: a value every five minutes, a gap of two hours, a spike of one value."""
+        if self._has_climate:
+            return
+        self._has_climate = True
+        readings = []
+        for number in range(288):
+            if not 100 <= number < 124:
+                values = {"temperature": 40.0 if number == SPIKE else 20 + 3 * math.sin(number / 40), "humidity": 50.0}
+                readings.append(self.earlier(self._reading("climate-01", values), (288 - number) * 300))
+        self.deliver(*readings)
+
+    def _reading(self, device: str, values: dict[str, float]) -> Reading:
+        units = {"temperature": "Cel", "humidity": "%"}
+        said = tuple(Value(resource=name, value=round(value, 2), unit=units[name]) for name, value in values.items())
+        return Reading(
+            id=self.rig.box.new_id(), device=f"gate-1/{device}", stamp=self.rig.box.clock.stamp(), readings=said
+        )
+
     def alarms(self) -> dict[str, str]:
         """Open alarms: id by kind and device."""
-        news = self.do(self.rig.campus.hub.snapshot())
-        return {f"{alarm.kind} {alarm.source.partition('/')[2]}": alarm.id for alarm in news.alarms}
+        found = self.do(self.rig.campus.alarms.page((State.NEW, State.ACKED), beyond=None, limit=100))
+        return {f"{alarm.kind} {alarm.source.partition('/')[2]}": alarm.id for alarm in found}
+
+    def calm(self) -> None:
+        """Every alarm settled, every door shut, every device there, the box connected."""
+        self.away = False
+        self.controller.mode = "confirm"
+        self.do(self._calm())
+
+    def leave(self) -> None:
+        """The box says nothing more; `calm` brings it back."""
+        self.away = True
+        self.do(self._forget_lease())
+
+    async def _forget_lease(self) -> None:
+        self.rig.campus.desk.shelf.hello(self.rig.box.edge)
+
+    def finish(self, result: Result) -> None:
+        """End the newest command."""
+        self.do(self._end(self.controller.commands[-1], result))
+
+    def set_roles(self, name: str, roles: str) -> None:
+        """Give somebody other roles."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute("UPDATE users SET roles = ? WHERE name = ?", (roles, name))
+
+        self.do(self.rig.office._db.write(write))
 
     # --- in its loop ----------------------------------------------------------------------------------
 
@@ -157,6 +233,21 @@ class Site:
                 await serving
                 for task in others:
                     task.cancel()
+
+    async def _calm(self) -> None:
+        doors = [name for name, *_, profile in DOORS if profile == "waveshare-relay-di"]
+        said = [self.event(DOOR_ALARM, name, values={"state": "Normal"}) for name in (*doors, "face-01", "face-02")]
+        said += [self.event("Door/State/DoorPhysicalState", name, values={"state": "Closed"}) for name in doors]
+        said += [
+            self.event("Device/State/Operating", name, values={"state": "UP"}) for name in ("door-04", "camera-01")
+        ]
+        await self._deliver(said)
+        campus = self.rig.campus
+        for view in (await campus.hub.snapshot()).alarms:
+            alarm = await campus.alarm_desk.find(view.id)
+            if alarm.state == "new":
+                alarm = await campus.alarm_desk.acknowledge(alarm, "@test")
+            await campus.alarm_desk.resolve(alarm, "@test", Resolution(cause=Cause.DRILL, note="calm", force=True))
 
     async def _deliver(self, records: Sequence[Record]) -> None:
         await self.rig.deliver(*records)
@@ -226,14 +317,16 @@ class Site:
         await self._deliver(
             [Event(id=taken_id(command.id), device=command.device, stamp=stamp, topic="Command/Taken", values=values)]
         )
-        results = {"confirm": "succeeded", "reject": "rejected", "unknown": "unknown", "expire": "expired"}
-        if mode in results:
-            outcome = Outcome(
-                id=outcome_id(command.id),
-                device=command.device,
-                stamp=self.clock.stamp(),
-                command_id=command.id,
-                group_id=command.group_id,
-                result=results[mode],
-            )
-            await self._deliver([outcome])
+        if mode in RESULTS:
+            await self._end(command, RESULTS[mode])
+
+    async def _end(self, command: Command, result: Result) -> None:
+        outcome = Outcome(
+            id=outcome_id(command.id),
+            device=command.device,
+            stamp=self.clock.stamp(),
+            command_id=command.id,
+            group_id=command.group_id,
+            result=result,
+        )
+        await self._deliver([outcome])

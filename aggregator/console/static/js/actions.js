@@ -16,7 +16,7 @@ export async function acknowledge(alarm) {
     takeAlarms([await api(`/alarms/${alarm.id}/ack`, { method: "POST", body: {} })]);
   } catch (error) {
     // Unless the stream has brought the truth meanwhile.
-    if (live.alarms.get(alarm.id)?.acked_by === boot.user.name) takeAlarms([alarm]);
+    if (live.alarms.get(alarm.id)?.acked_by === boot.user.name) takeAlarms([alarm], false);
     toast("failed", error.code === "already_acked" ? t("alarm.taken_by", { name: error.params.by || t("alarm.somebody") }) : error.text);
     refresh(alarm.id);
   } finally {
@@ -26,7 +26,7 @@ export async function acknowledge(alarm) {
 
 export async function refresh(id) {
   const alarm = await api(`/alarms/${id}`).catch(() => null);
-  if (alarm) takeAlarms([alarm]);
+  if (alarm) takeAlarms([alarm], false);
 }
 
 export async function resolve(alarm, body) {

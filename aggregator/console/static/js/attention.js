@@ -7,7 +7,7 @@ import {t} from "./texts.js";
 import {speak} from "./toast.js";
 
 const title = document.title;
-const heard = new Set();
+const heard = new Map();
 let fresh = new Set();
 
 export function unheard() {
@@ -25,12 +25,10 @@ function drawTab(open) {
 export function startAttention() {
   onAlarms((alarms, isNews) => {
     for (const alarm of alarms) {
-      if (alarm.state !== "new" || alarm.historical) continue;
-      // Raised again after it was resolved, it is a new one.
-      const key = `${alarm.id} ${alarm.first_at}`;
-      if (heard.has(key)) continue;
-      heard.add(key);
-      if (!isNews) continue;
+      const before = heard.get(alarm.id);
+      heard.set(alarm.id, alarm.state);
+      // Raised again after it was settled, it is news again.
+      if (!isNews || alarm.state !== "new" || alarm.historical || before === "new") continue;
       fresh.add(alarm.level);
       if (alarm.level <= 2) speak(t("alarm.spoken", { level: t(`alarm.level.${alarm.level}`), kind: alarmTitle(alarm), place: alarmPlace(alarm) }));
     }

@@ -98,12 +98,12 @@ function takeFrame(frame) {
 }
 
 // Also what the answer to an action said, before the stream says it.
-export function takeAlarms(alarms) {
+export function takeAlarms(alarms, isNews = true) {
   for (const alarm of alarms) {
     if (alarm.state === "resolved") live.alarms.delete(alarm.id);
     else live.alarms.set(alarm.id, alarm);
   }
-  watchers.forEach((watch) => watch(alarms, true));
+  watchers.forEach((watch) => watch(alarms, isNews));
   touch("alarms");
 }
 

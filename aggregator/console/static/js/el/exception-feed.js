@@ -40,7 +40,7 @@ class ExceptionFeed extends HTMLElement {
       tab.tabIndex = tab.dataset.tab === name ? 0 : -1;
     }
     this.refs.panel.setAttribute("aria-labelledby", `tab-${name}`);
-    this.refs.list.setAttribute("aria-label", t(`feed.tab.${name}`));
+    this.refs.log.setAttribute("aria-label", t(`feed.tab.${name}`));
     show(this.refs.pause, name === "all");
     show(this.refs.chip, false);
     if (name === "all") this.listen();

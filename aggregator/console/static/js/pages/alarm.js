@@ -76,7 +76,7 @@ async function look() {
 }
 
 startShell();
-refs.ack.addEventListener("click", () => acknowledge(live.alarms.get(id) || alarm));
+refs.ack.addEventListener("click", () => acknowledge(live.alarms.get(id) || alarm).then(look));
 refs.resolve.addEventListener("click", () => openResolve(live.alarms.get(id) || alarm));
 onKey("a", () => refs.ack.click());
 onKey("r", () => !refs.resolve.hidden && refs.resolve.click());
