@@ -117,7 +117,8 @@ def test_an_alarm_is_taken_and_settled_by_keyboard(sit: Sit, site: Site) -> None
     desk = sit("guard", lang="en")
     page = desk.open("/live")
     site.door_alarm("door-01")
-    card = desk.alarm(site.alarms()["door_forced door-01"])
+    alarm = site.alarms()["door_forced door-01"]
+    card = desk.alarm(alarm)
     expect(card).to_be_visible()
     page.keyboard.press("a")
     expect(page.locator(".group.acked .alarm")).to_contain_text("guard has it")
@@ -140,7 +141,7 @@ def test_an_alarm_is_taken_and_settled_by_keyboard(sit: Sit, site: Site) -> None
     expect(desk.dialog).to_have_count(0)
     expect(card).to_have_count(0)
     expect(page.locator(".toast.done")).to_contain_text("Door forced open")
-    settled = desk.ask("GET", "/alarms?state=resolved&limit=1").json()["items"][0]
+    settled = desk.ask("GET", f"/alarms/{alarm}").json()
     assert (settled["resolved_by"], settled["cause"], settled["note"]) == ("guard", "false", "1 of 4 screws was loose")
 
 
