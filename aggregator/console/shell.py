@@ -130,6 +130,7 @@ def render(
         script=script.asset.name,
         styles=[assets.styles().name, *([assets.style(page.style).name] if page.style else [])],
         releasers=RELEASERS,
+        on_duty=principal is not None and principal.has(RELEASERS),
         watches=principal is not None and principal.has(WATCHERS),
         roles=""
         if principal is None

@@ -25,7 +25,7 @@
       const box = node.getBoundingClientRect();
       if (box.left < outer.left - 1 || box.right > outer.right + 1 || box.top < outer.top - 1 || box.bottom > outer.bottom + 1) found.push(`${name(node)} leaves ${name(card)}`);
     }
-    const leaves = inside.filter((node) => (text(node) || node.matches("button, input, select, svg")) && ![...node.children].some((child) => text(child)) && !node.closest("button, .chip-device, .ranges") && getComputedStyle(node).display !== "inline" && getComputedStyle(node).position !== "absolute");
+    const leaves = inside.filter((node) => (text(node) || node.matches("button, input, select, svg")) && ![...node.children].some((child) => text(child)) && !node.parentElement.closest("button, .chip-device, .ranges") && getComputedStyle(node).display !== "inline" && getComputedStyle(node).position !== "absolute");
     leaves.forEach((one, at) => {
       const a = one.getBoundingClientRect();
       for (const other of leaves.slice(at + 1)) {

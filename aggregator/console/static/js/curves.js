@@ -3,20 +3,11 @@
 import "./el/series-chart.js";
 import {api} from "./api.js";
 import {h} from "./dom.js";
-import {now, t} from "./texts.js";
+import {curveName} from "./quantities.js";
+import {now} from "./texts.js";
 
 export const RANGES = { "1h": 3600000, "6h": 21600000, "24h": 86400000, "7d": 604800000, "30d": 2592000000 };
 const BUCKETS = 400;
-
-// What we have words for; whatever else a profile measures is shown by the name that it gives.
-const NAMED = new Set([
-  "temperature", "humidity", "voltage", "current", "active_power", "power_factor", "frequency", "import_energy",
-  "export_energy", "total_energy", "contact", "tamper", "exit_button", "lock_relay", "relay",
-]);
-
-export function curveName(resource) {
-  return NAMED.has(resource) ? t(`curve.${resource}`) : resource.replaceAll("_", " ");
-}
 
 export async function drawCurves(box, device, curves, range) {
   const charts = new Map([...box.children].map((node) => [node.dataset.resource, node]));

@@ -1,5 +1,6 @@
 // One record of the ledger as a person reads it.
 
+import {valueText} from "./quantities.js";
 import {reasonText} from "./reasons.js";
 import {known, t} from "./texts.js";
 import {topicText} from "./topics.js";
@@ -18,7 +19,7 @@ export function detailOf(record) {
   if (state) parts.push(known(`value.${state}`) ? t(`value.${state}`) : state);
   if (typeof values.amount_fen === "number") parts.push(t("events.money", { amount: (values.amount_fen / 100).toFixed(2) }));
   if (record.kind === "outcome") parts.push(known(`outcome.${record.result}`) ? t(`outcome.${record.result}`) : record.result);
-  if (record.kind === "reading") parts.push(record.readings.slice(0, 3).map((one) => `${one.resource} ${one.value ?? "–"}${one.unit || ""}`).join(", "));
+  if (record.kind === "reading") parts.push(record.readings.slice(0, 3).map(valueText).join(", "));
   return parts.filter(Boolean).join(" · ");
 }
 

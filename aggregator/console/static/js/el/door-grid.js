@@ -55,6 +55,7 @@ class DoorGrid extends HTMLElement {
     put(refs.granted, number(door.granted_today));
     put(refs.denied, number(door.denied_today));
     show(refs.refusals, door.denied_today > 0);
+    putName(refs.place, door.place);
     show(refs.unlock, this.mayOpen && door.can_open);
     this.drawLast(node);
     this.drawAge(node);
@@ -84,7 +85,7 @@ class DoorGrid extends HTMLElement {
 
   drawAge({ door, refs, dataset }) {
     const state = dataset.state;
-    if (!["offline", "held", "forced", "alarm", "open"].includes(state)) return putName(refs.age, door.place || "");
+    if (!["offline", "held", "forced", "alarm", "open"].includes(state)) return put(refs.age, "");
     const before = state === "offline" && lastState(door);
     const age = door.state_since ? since(door.state_since) : "";
     putName(refs.age, before ? t("door.before", { state: t(`door.state.${before}`), age }) : age);

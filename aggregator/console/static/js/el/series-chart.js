@@ -1,5 +1,6 @@
 import {h, icon, parts} from "../dom.js";
 import {clamp, csvOf, gapsOf, niceTicks, segmentsOf, timeTicks} from "../curve.js";
+import {quantity} from "../quantities.js";
 import {boot, dateOf, minuteOf, span, t, timeOf} from "../texts.js";
 
 const SVG_NS = "http://www.w3.org/2000/svg";
@@ -8,17 +9,12 @@ const LEFT = 54;
 const RIGHT = 12;
 const TOP = 10;
 const BOTTOM = 24;
-const UNITS = { Cel: "°C", "kW.h": "kWh", "1": "" };
 
 function shape(tag, props, text) {
   const node = document.createElementNS(SVG_NS, tag);
   for (const [name, value] of Object.entries(props)) node.setAttribute(name, value);
   if (text !== undefined) node.textContent = text;
   return node;
-}
-
-export function unitText(unit) {
-  return unit in UNITS ? UNITS[unit] : unit;
 }
 
 // A curve with a band from the least to the greatest value of each stretch, so that a spike stays, and with gaps left
@@ -59,8 +55,7 @@ class SeriesChart extends HTMLElement {
   }
 
   value(number) {
-    const digits = Math.abs(number) >= 100 ? 1 : 2;
-    return `${Number(number.toFixed(digits))} ${unitText(this.data.unit)}`.trim();
+    return quantity(number, this.data.unit);
   }
 
   moment(ms) {

@@ -60,6 +60,7 @@ async function drawAround() {
     [alarm.source.includes("/") ? "device" : "edge"]: alarm.source,
   });
   const page = await api(`/events?${query}`).catch(() => ({ items: [] }));
+  page.items.sort((a, b) => (a.occurred < b.occurred ? 1 : -1));
   refs.around.replaceChildren(...page.items.map((one) => row(one, { where: false })));
   show(refs.none, page.items.length === 0);
 }

@@ -2,7 +2,7 @@ import {api} from "../api.js";
 import {h, parts, put, show} from "../dom.js";
 import {row} from "../rows.js";
 import {startShell} from "../shell.js";
-import {dateOf, named, now} from "../texts.js";
+import {dateOf, may, named, now, t} from "../texts.js";
 
 const DAY_MS = 86400000;
 const form = document.getElementById("filters");
@@ -34,9 +34,10 @@ function query() {
   return new URLSearchParams(wanted);
 }
 
-function where(record) {
-  if (!record.device.includes("/") || !names.size) return record.device;
-  return h("a", { href: `/devices/${record.device}` }, names.get(record.device) || record.device);
+function where({ device }) {
+  if (device === "@campus") return t("events.campus");
+  if (!may("wall", "guard", "lead", "ops", "district", "admin")) return device;
+  return h("a", { href: device.includes("/") ? `/devices/${device}` : `/edges/${device}` }, names.get(device) || device);
 }
 
 async function load(fresh) {
@@ -68,7 +69,6 @@ function remember() {
 async function begin() {
   const asked = new URLSearchParams(location.search);
   for (const name of ["span", "topic", "device"]) if (asked.has(name)) form[name].value = asked.get(name);
-  if (!form.span.value) form.span.value = "today";
   const known = await api("/devices").catch(() => ({ items: [] }));
   for (const one of known.items) {
     const name = named({ name: one.display_name, name_en: one.display_name_en, device: one.device });

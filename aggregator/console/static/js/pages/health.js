@@ -48,11 +48,11 @@ function row(device) {
     { "data-health": device.state },
     h("td", null, deviceState(device), h("span", { class: "muted" }, stateAge(device))),
     h("td", { class: "wide" }, h("a", { href: `/devices/${device.device}` }, deviceName(device)), h("span", { class: "muted" }, device.device)),
-    h("td", null, device.place),
-    h("td", null, className(device)),
-    h("td", null, device.protocol),
-    h("td", { title: when(device.last_received) }, ago(device.last_received)),
-    h("td", { class: "number" }, number(device.records)),
+    h("td", { class: "brief" }, device.place),
+    h("td", { class: "brief" }, className(device)),
+    h("td", { class: "desk" }, device.protocol),
+    h("td", { class: "brief", title: when(device.last_received) }, ago(device.last_received)),
+    h("td", { class: "number desk" }, number(device.records)),
   );
 }
 
