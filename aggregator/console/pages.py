@@ -44,7 +44,7 @@ PAGES: Final = (
     Page(name="alarms", path="/alarms", roles=WATCHERS, icon="alarm", section="alarms", key="a", style="work"),
     Page(
         name="alarm",
-        path="/alarms/{alarm}",
+        path="/alarms/{alarm_id}",
         roles=WATCHERS,
         section="alarms",
         style="work",

@@ -115,8 +115,8 @@ def _run(options: DemoOptions, layout: Layout, console: Console, texts: Texts) -
     url = f"http://{HOST}:{layout.ports.api}"
 
     def introduce(secrets: OfficeSecrets) -> None:
+        say(texts("sim.demo.admin", url=url, name=ADMIN, password=secrets.admin_password))
         say(texts("sim.demo.api", url=url))
-        say(texts("sim.demo.admin", name=ADMIN, password=secrets.admin_password))
         say(texts("sim.demo.token", token=secrets.api_token))
         say(texts("sim.demo.try", token=secrets.api_token, url=url))
         say(texts("sim.demo.folder", folder=layout.folder))

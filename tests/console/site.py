@@ -36,6 +36,8 @@ T = TypeVar("T")
 
 WITHIN_S: Final = 60.0
 DAY_S: Final = 86_400
+# What is older when it is sent is history.
+LATE_S: Final = 28
 # Which of the day's values of the climate sensor is the odd one.
 SPIKE: Final = 200
 PEOPLE: Final = {
@@ -106,6 +108,7 @@ class Site:
         self.clock = SystemClock(assume_synced=True)
         self._beats = 0
         self._has_climate = False
+        self._alarm_ids: dict[str, str] = {}
 
     # --- from the test's thread -----------------------------------------------------------------------
 
@@ -136,13 +139,14 @@ class Site:
         self.deliver(self.event(DOOR_ALARM, device, values={"state": state}))
 
     def earlier(self, record: Record, seconds: float) -> Record:
-        """The same record, of some time ago, from an earlier life of the box."""
-        stamp = record.stamp
+        """The same record, of some time ago; beyond a few seconds from an earlier life of the box."""
+        stamp, ago_ns = record.stamp, int(seconds * NS_PER_S)
+        same_life = seconds < LATE_S
         moved = msgspec.structs.replace(
             stamp,
-            wall_ns=stamp.wall_ns - int(seconds * NS_PER_S),
-            mono_ns=int((10 * DAY_S - seconds) * NS_PER_S),
-            boot_id="b0" * 16,
+            wall_ns=stamp.wall_ns - ago_ns,
+            mono_ns=stamp.mono_ns - ago_ns if same_life else 10 * DAY_S * NS_PER_S - ago_ns,
+            boot_id=stamp.boot_id if same_life else "b0" * 16,
         )
         return msgspec.structs.replace(record, stamp=moved)
 
@@ -169,6 +173,16 @@ class Site:
         """Open alarms: id by kind and device."""
         found = self.do(self.rig.campus.alarms.page((State.NEW, State.ACKED), beyond=None, limit=100))
         return {f"{alarm.kind} {alarm.source.partition('/')[2]}": alarm.id for alarm in found}
+
+    def acknowledge(self, alarm: str, operator: str) -> None:
+        """Somebody takes an alarm, named as in `alarms`."""
+
+        async def take() -> None:
+            desk = self.rig.campus.alarm_desk
+            await desk.acknowledge(await desk.find(self._alarm_ids[alarm]), operator)
+
+        self._alarm_ids = self.alarms()
+        self.do(take())
 
     def calm(self) -> None:
         """Every alarm settled, every door shut, every device there, the box connected."""

@@ -4,8 +4,6 @@ Playwright's loop runs in the thread of the tests for as long as it is open, so 
 the console that are stand in the folder above.
 """
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Final
@@ -15,6 +13,7 @@ from playwright.sync_api import Browser, Playwright, sync_playwright
 
 from tests.console.browser.desk import Desk
 from tests.console.site import Site
+from tests.support.peers import find_program
 
 # Every name but our own loopback leads nowhere, so that what asks outside cannot be answered.
 ARGUMENTS: Final = (
@@ -30,16 +29,6 @@ ARGUMENTS: Final = (
 )
 
 
-def chromium() -> str:
-    found = shutil.which("chromium")
-    if found is None:
-        reason = "chromium is not installed (apt-get install chromium fonts-noto-cjk)"
-        if os.environ.get("CAMPUS_REQUIRE_PEERS") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
-
-
 @pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
     with sync_playwright() as running:
@@ -48,7 +37,9 @@ def playwright() -> Iterator[Playwright]:
 
 @pytest.fixture(scope="package")
 def browser(playwright: Playwright) -> Iterator[Browser]:
-    browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+    browser = playwright.chromium.launch(
+        executable_path=find_program("chromium", "chromium fonts-noto-cjk"), args=ARGUMENTS
+    )
     yield browser
     browser.close()
 

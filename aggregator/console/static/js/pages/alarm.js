@@ -12,7 +12,7 @@ import {boot, known, may, since, span, t, when} from "../texts.js";
 
 const AROUND_MS = 5 * 60000;
 const STEP_ICONS = { opened: "alarm", acked: "hand", cleared: "check", resolved: "shield", reopened: "alarm" };
-const id = boot.data.alarm;
+const id = boot.data.alarm_id;
 const refs = parts(document.getElementById("main"));
 let alarm = null;
 
