@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 from aggregator.alarms.alarm import Alarm, Moment, State, ended, raised, stepped
-from aggregator.alarms.denials import DENIED, NOBODY_TRIED, Denials
+from aggregator.alarms.denials import DENIED, NOBODY_TRIED, counted
 from aggregator.alarms.facts import TRANSITION, step_of
 from aggregator.alarms.rules import TOPICS, Signal, signals_of
 from aggregator.ledger import Ledger, LedgerRow, record_of
@@ -88,7 +88,7 @@ class _Book:
         self._last: dict[tuple[str, str], str | None] = {}
         self._changed: set[str] = set()
         self._steps: list[dict[str, object]] = []
-        self._denials: Denials | None = None
+        self._denials: dict[str, list[int]] = {}
 
     def told(self, signal: Signal, at: Moment) -> None:
         """A source said something."""
@@ -112,10 +112,12 @@ class _Book:
         moment = _moment(row, event)
         if moment.quiet or event.reason == NOBODY_TRIED:
             return
-        if self._denials is None:
-            known = self._connection.execute(SQL["denials"]).fetchone()
-            self._denials = Denials() if known is None else Denials(known["moments"])
-        if self._denials.told(row.device_id, row.occurred_ns, row.received_ns):
+        source = row.device_id
+        if source not in self._denials:
+            known = self._connection.execute(SQL["denials"], {"source": source}).fetchone()
+            self._denials[source] = [] if known is None else json.loads(known["moments"])
+        self._denials[source], too_many = counted(self._denials[source], row.occurred_ns)
+        if too_many:
             self.told(Signal("repeated_denials", row.device_id, True, None), moment)  # noqa: FBT003  a NamedTuple
 
     def stepped(self, row: LedgerRow, event: Event) -> None:
@@ -136,8 +138,11 @@ class _Book:
             many(SQL["set_alarm"], (_parameters(self._alarms[alarm_id]) for alarm_id in sorted(self._changed)))
         if self._steps:
             many(SQL["add_step"], self._steps)
-        if self._denials is not None:
-            self._connection.execute(SQL["set_denials"], {"moments": self._denials.text()})
+        if self._denials:
+            many(
+                SQL["set_denials"],
+                [{"source": source, "moments": json.dumps(at)} for source, at in self._denials.items()],
+            )
 
     def _last_of(self, kind: str, source: str) -> Alarm | None:
         key = (kind, source)

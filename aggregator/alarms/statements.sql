@@ -47,12 +47,13 @@ WHERE state IN (:first, :second, :third) AND (opened < :opened OR (opened = :ope
 ORDER BY opened DESC, id LIMIT :limit;
 
 -- name: denials
--- What is known of refusals of the last minutes.
-SELECT moments FROM alarm_denials WHERE id = 1;
+-- When a source refused somebody lately.
+SELECT moments FROM alarm_denials WHERE source = :source;
 
 -- name: set_denials
 -- The same, after a batch.
-INSERT INTO alarm_denials (id, moments) VALUES (1, :moments) ON CONFLICT (id) DO UPDATE SET moments = excluded.moments;
+INSERT INTO alarm_denials (source, moments) VALUES (:source, :moments)
+ON CONFLICT (source) DO UPDATE SET moments = excluded.moments;
 
 -- name: clear_denials
 -- Before a rebuild.

@@ -71,7 +71,9 @@ class Doors(Reader):
             event = record_of(row) if row.topic.startswith(_OF_DOORS) else None
             if not isinstance(event, Event):
                 continue
-            door = doors.setdefault(row.device_id, _Door(row.device_id))
+            door = doors.get(row.device_id)
+            if door is None:
+                door = doors[row.device_id] = _Door(row.device_id)
             door.changed = row.position
             occurred_ns = min(row.occurred_ns, row.received_ns)
             _fold(door, event, occurred_ns)
@@ -101,7 +103,10 @@ def _fold(door: _Door, event: Event, occurred_ns: int) -> None:
 
 
 def _count(minutes: dict[tuple[str, int], _Minute], row: LedgerRow, minute: int) -> None:
-    counted = minutes.setdefault((row.device_id, minute), _Minute(row.device_id, minute))
+    key = (row.device_id, minute)
+    counted = minutes.get(key)
+    if counted is None:
+        counted = minutes[key] = _Minute(*key)
     counted.changed = row.position
     if row.topic.startswith(GRANTED):
         counted.granted += 1

@@ -100,7 +100,7 @@ ON CONFLICT (device_id) DO UPDATE SET
 -- Passages at a door within one minute.
 INSERT INTO door_minutes (device_id, minute, granted, denied, changed)
 VALUES (:device_id, :minute, :granted, :denied, :changed)
-ON CONFLICT (device_id, minute) DO UPDATE SET granted = door_minutes.granted + excluded.granted,
+ON CONFLICT (minute, device_id) DO UPDATE SET granted = door_minutes.granted + excluded.granted,
     denied = door_minutes.denied + excluded.denied, changed = excluded.changed;
 
 -- name: door_horizon

@@ -25,9 +25,9 @@ CREATE INDEX alarms_by_state ON alarms (state, opened, id);
 CREATE INDEX alarms_by_opening ON alarms (opened, id);
 CREATE INDEX alarms_by_change ON alarms (changed);
 
--- What is known of refusals of the last minutes. One row.
+-- When each source refused somebody lately; as few moments as do not make an alarm.
 CREATE TABLE alarm_denials (
-    id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+    source TEXT NOT NULL PRIMARY KEY,
     moments TEXT NOT NULL
 );
 

@@ -10,7 +10,6 @@ CREATE TABLE doors (
     last_method TEXT,
     changed INTEGER NOT NULL
 );
-CREATE INDEX doors_by_change ON doors (changed);
 
 CREATE TABLE door_minutes (
     device_id TEXT NOT NULL,
@@ -18,9 +17,8 @@ CREATE TABLE door_minutes (
     granted INTEGER NOT NULL,
     denied INTEGER NOT NULL,
     changed INTEGER NOT NULL,
-    PRIMARY KEY (device_id, minute)
+    PRIMARY KEY (minute, device_id)
 );
-CREATE INDEX door_minutes_by_minute ON door_minutes (minute);
 CREATE INDEX door_minutes_by_change ON door_minutes (changed);
 
 -- The first minute that is still kept. One row.
