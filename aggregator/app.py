@@ -39,7 +39,7 @@ from aggregator.ledger import SqliteLedger
 from aggregator.live import Feed, LiveHub
 from aggregator.live.shapes import kind_of
 from aggregator.progress import Progress
-from aggregator.readers import Doors, Reader, Registry
+from aggregator.readers import Doors, Reader, Registry, Together
 from aggregator.series import EmbeddedSeries, Projector, SeriesStore
 from aggregator.series.influx import open_influx
 from aggregator.series.keeping import keep
@@ -90,7 +90,16 @@ class Parts:
     @property
     def readers(self) -> Sequence[Reader]:
         """All readers, by which rebuild finds them."""
-        return (self.registry, self.projector, self.commands, self.alarms, self.doors)
+        return (self.projector, *self._of_views)
+
+    @property
+    def together(self) -> Together:
+        """What follows the ledger in views.sqlite."""
+        return Together(self.ledger, self.views_db, self._of_views)
+
+    @property
+    def _of_views(self) -> Sequence[Reader]:
+        return (self.registry, self.commands, self.alarms, self.doors)
 
 
 @asynccontextmanager
@@ -297,7 +306,8 @@ class _Service:
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(_serve(server, listener), name="http")
             others = [group.create_task(self._front.run(), name="front"), group.create_task(self._feed.run())]
-            others += [group.create_task(reader.run(), name=reader.name) for reader in self._parts.readers]
+            others.append(group.create_task(self._parts.projector.run(), name="series"))
+            others.append(group.create_task(self._parts.together.run(), name="readers"))
             others.append(
                 group.create_task(keep(self._parts.projector.store, self._parts.clock), name="series keeping")
             )

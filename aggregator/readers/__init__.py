@@ -3,5 +3,6 @@
 from aggregator.readers.base import Reader, ReaderHealth
 from aggregator.readers.doors import Doors
 from aggregator.readers.registry import Registry
+from aggregator.readers.together import Together
 
-__all__ = ["Doors", "Reader", "ReaderHealth", "Registry"]
+__all__ = ["Doors", "Reader", "ReaderHealth", "Registry", "Together"]

@@ -31,6 +31,10 @@ BATCH_ROWS: Final = 500
 LINGER_S: Final = 0.05
 POLL_S: Final = 5.0
 RETRY_S: Final = 2.0
+# The disk's doing, not that of a row.
+DISK_FAILURES: Final = (sqlite3.OperationalError, StorageError, OSError)
+# What a reader waits for and tries again.
+READER_FAILURES: Final = (sqlite3.Error, StorageError, OSError)
 
 
 @dataclass(slots=True)
@@ -43,7 +47,7 @@ class ReaderHealth:
     failing: bool = False
 
 
-class _Moved(Exception):
+class Moved(Exception):
     """Somebody else took these rows, or told the reader to start over."""
 
 
@@ -74,21 +78,21 @@ class Reader(ABC):
         del rows
 
     async def run(self) -> None:
-        """Follow the ledger for ever."""
+        """Follow the ledger for ever, alone; see `Together` for readers that have nothing but views.sqlite."""
         found = False
         while True:
             try:
                 if not found:
-                    await self._find_position()
+                    await self.find_position()
                     found = True
                 taken = await self.step()
-                self._told(failing=False)
+                self.tell(failing=False)
                 if 0 < taken < BATCH_ROWS:
                     await asyncio.sleep(LINGER_S)
                 head = await self._ledger.wait_beyond(self.health.position, POLL_S)
                 self.health.lag = max(0, head - self.health.position)
-            except (sqlite3.Error, StorageError, OSError) as error:
-                self._told(failing=True, cause=str(error))
+            except READER_FAILURES as error:
+                self.tell(failing=True, cause=str(error))
                 await asyncio.sleep(RETRY_S)
 
     async def reached(self, position: int, within_s: float) -> bool:
@@ -101,19 +105,22 @@ class Reader(ABC):
             return False
         return True
 
-    async def step(self) -> int:
+    async def step(self, limit: int | None = None) -> int:
         """Take one batch; returns how many rows there were. The position must have been found."""
-        rows = await self._ledger.read(self.health.position, BATCH_ROWS)
+        rows = await self._ledger.read(self.health.position, limit or BATCH_ROWS)
         if rows:
-            try:
-                await self._take(rows)
-            except _Moved:
-                await self._find_position()
+            await self.take(rows)
         return len(rows)
 
     async def rebuild(self) -> int:
         """Start over and take the whole ledger; returns the position reached."""
+        await self._start_over()
+        while await self.step():
+            pass
+        self.health.lag = 0
+        return self.health.position
 
+    async def _start_over(self) -> None:
         def forget(connection: sqlite3.Connection) -> None:
             self.clear(connection)
             connection.execute(SQL["forget_faults"], {"reader": self.name})
@@ -121,32 +128,33 @@ class Reader(ABC):
 
         await self._db.write(forget)
         self.health.position, self.health.faults = 0, 0
-        while await self.step():
-            pass
-        self.health.lag = 0
-        return self.health.position
 
-    async def _find_position(self) -> None:
+    async def find_position(self) -> None:
+        """Know where to go on, before the first step."""
         async with self._db.read() as connection:
-            async with connection.execute(SQL["position"], {"reader": self.name}) as cursor:
-                row = await cursor.fetchone()
-            async with connection.execute(SQL["count_faults"], {"reader": self.name}) as cursor:
-                faults = await cursor.fetchone()
-        position, event_id = (row["position"], row["event_id"]) if row is not None else (0, "")
+            rows = list(await connection.execute_fetchall(SQL["position"], {"reader": self.name}))
+            ((faults,),) = await connection.execute_fetchall(SQL["count_faults"], {"reader": self.name})
+        position, event_id = (rows[0]["position"], rows[0]["event_id"]) if rows else (0, "")
         last = await self._ledger.read(position - 1, 1) if position else []
         if position and (not last or last[0].event_id != event_id):
             # The ledger was restored from a backup: what was made of rows that are gone is wrong.
-            log.warning("reader knows another ledger; rebuilding", extra={"reader": self.name, "position": position})
-            await self.rebuild()
+            log.warning("reader knows another ledger; starting over", extra={"reader": self.name, "position": position})
+            await self._start_over()
             return
-        self.health.position = position
-        self.health.faults = int(faults[0]) if faults is not None else 0
+        self.health.position, self.health.faults = position, int(faults)
+
+    async def take(self, rows: Sequence[LedgerRow]) -> None:
+        """Take rows that follow the position. One that cannot be taken is passed over. Raises READER_FAILURES."""
+        try:
+            await self._take(rows)
+        except Moved:
+            await self.find_position()
 
     async def _take(self, rows: Sequence[LedgerRow]) -> None:
         try:
             await self.deliver(rows)
-            await self._db.write(lambda connection: self._write(connection, rows))
-        except (_Moved, sqlite3.OperationalError, StorageError, OSError):
+            await self._db.write(lambda connection: self.write(connection, rows))
+        except (Moved, *DISK_FAILURES):
             raise
         except Exception as error:  # noqa: BLE001  a row we cannot take must not stop those behind it
             if len(rows) > 1:
@@ -154,18 +162,23 @@ class Reader(ABC):
                     await self._take([row])
                 return
             await self._pass_over(rows[0], error)
+        self.advance(rows)
+
+    def write(self, connection: sqlite3.Connection, rows: Sequence[LedgerRow]) -> None:
+        """Rows and the position after them, within a transaction. Raises Moved, and whatever `apply` does."""
+        self._go_on(connection, rows)
+        self.apply(connection, rows)
+
+    def advance(self, rows: Sequence[LedgerRow]) -> None:
+        """Rows are taken and on disk."""
         self.health.position = rows[-1].position
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 
-    def _write(self, connection: sqlite3.Connection, rows: Sequence[LedgerRow]) -> None:
-        self._go_on(connection, rows)
-        self.apply(connection, rows)
-
     def _go_on(self, connection: sqlite3.Connection, rows: Sequence[LedgerRow]) -> None:
         stored = connection.execute(SQL["position"], {"reader": self.name}).fetchone()
         if (stored["position"] if stored is not None else 0) != rows[0].position - 1:
-            raise _Moved
+            raise Moved
         params = {"reader": self.name, "position": rows[-1].position, "event_id": rows[-1].event_id}
         connection.execute(SQL["set_position"], params)
 
@@ -182,7 +195,8 @@ class Reader(ABC):
         await self._db.write(write)
         self.health.faults += 1
 
-    def _told(self, *, failing: bool, cause: str = "") -> None:
+    def tell(self, *, failing: bool, cause: str = "") -> None:
+        """Say once that it cannot read or write, and once that it can again."""
         if failing != self.health.failing:
             self.health.failing = failing
             if failing:

@@ -73,7 +73,7 @@ class Watch:
 
 
 async def caught_up(reader: AlarmReader) -> None:
-    await reader._find_position()
+    await reader.find_position()
     while await reader.step():
         pass
 

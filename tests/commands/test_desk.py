@@ -95,7 +95,7 @@ class Box:
         await self.read()
 
     async def read(self) -> None:
-        await self.rig.campus.commands._find_position()
+        await self.rig.campus.commands.find_position()
         while await self.rig.campus.commands.step():
             pass
 

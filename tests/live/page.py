@@ -69,7 +69,7 @@ class Page:
 
     async def read(self) -> None:
         for reader in self.readers:
-            await reader._find_position()
+            await reader.find_position()
             while await reader.step():
                 pass
 

@@ -53,7 +53,7 @@ async def fill(rig: Rig, count: int, box: Box | None = None) -> None:
 
 
 async def caught_up(reader: Reader) -> None:
-    await reader._find_position()
+    await reader.find_position()
     while await reader.step():
         pass
 
@@ -105,7 +105,7 @@ async def test_a_rebuild_looks_at_every_row_anew(rig: Rig):
     reader.poison = frozenset({2})
     await caught_up(reader)
     mended = Tape(rig.ledger, rig.views)
-    await mended._find_position()
+    await mended.find_position()
     assert mended.health.faults == 1
     head = await rig.ledger.head()
     assert await mended.rebuild() == head

@@ -39,7 +39,7 @@ class Gate:
         return (await self.doors())[FACE]
 
     async def doors(self) -> dict[str, dict[str, Any]]:
-        await self.reader._find_position()
+        await self.reader.find_position()
         while await self.reader.step():
             pass
         return {row["device_id"]: row for row in await self._rows("changed_doors", after=-1)}

@@ -45,7 +45,7 @@ class Desk:
     async def _edges(self) -> Sequence[Mapping[str, Any]]:
         if self.frozen is not None:
             return self.frozen
-        await self.registry._find_position()
+        await self.registry.find_position()
         while await self.registry.step():
             pass
         return await self.registry.edges()

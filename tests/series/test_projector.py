@@ -75,7 +75,7 @@ async def campus(tmp_path: Path) -> AsyncIterator[Campus]:
 
 
 async def caught_up(projector: Projector) -> None:
-    await projector._find_position()
+    await projector.find_position()
     while await projector.step():
         pass
 
