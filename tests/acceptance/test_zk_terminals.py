@@ -105,9 +105,10 @@ class School:
         names = [device.config.serial for device in self.devices]
         return {"zk-adms-att": names[:TERMINALS], "zk-cm-pos": names[TERMINALS:]}
 
-    def happen(self) -> None:
-        """Somebody comes to some terminal."""
-        number = self.chance.randrange(len(self.devices))
+    def happen(self, number: int | None = None) -> None:
+        """Somebody comes to a terminal, to any if no number is given."""
+        if number is None:
+            number = self.chance.randrange(len(self.devices))
         device, runner = self.devices[number], self.runners[number]
         if isinstance(device, ZkPos):
             device.sell(self.chance.choice(self.purses), self.chance.randrange(100, 2500), runner.now())
@@ -119,7 +120,9 @@ class School:
         runner.nudge()
 
     async def live(self) -> None:
-        """Until cancelled."""
+        """At each terminal once, then anywhere, until cancelled."""
+        for number in range(len(self.devices)):
+            self.happen(number)
         while True:
             self.happen()
             await asyncio.sleep(0.01)
@@ -143,6 +146,7 @@ async def be_killed(box: Process, school: School, journal: JournalWriter) -> Non
             acked = journal.total().acked
             await until(lambda acked=acked: journal.total().acked >= acked + 20)
         await asyncio.sleep(school.chance.uniform(0.0, 0.4))
+        assert box.ended() is None, box.log()
         box.kill()
 
 
@@ -185,6 +189,9 @@ async def test_two_hundred_terminals_and_twenty_kills_lose_and_double_nothing(tm
         finally:
             box.stop()
         produced = journal.total().produced
+        # All two hundred of them, and each was told of at least one that it may forget it.
+        assert len(school.devices) == 200
+        assert all(journal.of(device.config.serial).acked > 0 for device in school.devices)
 
     events = at_rest(tmp_path / "box" / "data" / "outbox.sqlite")
     devices = {
