@@ -7,7 +7,7 @@ DEV := .venv-dev
 PIP := -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help commands demo test simulate bench check docs lock clean
+.PHONY: help commands demo test simulate bench check docs screenshots lock clean
 
 help:
 	@echo "make demo    a whole campus on this machine, until Ctrl-C"
@@ -21,6 +21,7 @@ help:
 	@echo "make check   lint, format, types, import rules"
 	@echo "make commands  campus-aggregator, campus-edge, campus-profile, campus-sim in $(RUN)/bin"
 	@echo "make docs    docs/devices.md from the device profiles"
+	@echo "make screenshots  the pictures of docs/console.md, taken in Debian's chromium"
 	@echo "make lock    resolve the dependencies anew (needs uv)"
 	@echo "make clean   remove environments and caches"
 
@@ -72,6 +73,9 @@ lock:
 
 docs: $(RUN)/ready
 	$(RUN)/bin/campus-profile page docs/devices.md
+
+screenshots: $(DEV)/ready
+	$(DEV)/bin/python -m tests.console.screenshots docs/console
 
 clean:
 	rm -rf $(RUN) $(DEV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
