@@ -4,7 +4,6 @@
 intake gives it id and stamp in the moment of the append.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -17,8 +16,7 @@ NO_ID: Final = "0" * 32
 NO_STAMP: Final = Stamp(wall_ns=0, mono_ns=0, boot_id="0" * 32, clock=ClockState.UNSYNCED, error_ms=0)
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """A record whose stamp is NO_STAMP and whose id is NO_ID, unless it follows from another fact (wire.derived_id)."""
 
     record: Event | Reading | Outcome | ClockMark

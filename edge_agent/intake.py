@@ -9,14 +9,13 @@ first; alarms and money do not wait for company. At most 1,024 records wait here
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from edge_agent.draft import NO_ID, Draft
 from edge_agent.outbox import Appended, Entry, Fate
 from edge_agent.wakeup import Signal
 from wire.clock import Clock, Stamp
-from wire.errors import Malformed
+from wire.errors import Malformed, UnknownTopic
 from wire.records import RECORD_BYTES_MAX, Event, Reading, check_owner, encode_record, record_lane
 from wire.topics import Lane
 
@@ -26,6 +25,8 @@ WAITING_MAX: Final = 1024
 # The outbox may file a numbered record under a later count of its device, which makes it that much longer. Were it then
 # too long, its whole group would fail.
 EPOCH_BYTES: Final = len(',"epoch":2147483647')
+# Why a draft was not taken.
+BadDraft = Malformed | UnknownTopic
 _AT_ONCE: Final = frozenset({Lane.A, Lane.M})
 
 
@@ -36,8 +37,7 @@ class Appender(Protocol):
         """One transaction; see edge_agent.outbox."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     entries: list[Entry]
     done: asyncio.Future[list[Appended]]
 
@@ -79,8 +79,29 @@ class Intake:
         received: when the bytes arrived, if earlier than now. Raises wire.errors.Malformed (or UnknownTopic) when a
         draft breaks a limit, before anything is stored; IntakeClosedError when the box stops.
         """
+        (taken,) = await self.accept_each([(drafts, received)])
+        if isinstance(taken, ValueError):
+            raise taken
+        return taken
+
+    async def accept_each(
+        self, batches: Sequence[tuple[Sequence[Draft], Stamp | None]]
+    ) -> list[list[Appended] | BadDraft]:
+        """What `accept` does, with several at once: each is stored together or, when it breaks a limit, not at all, and
+        then its error stands in its place. Raises IntakeClosedError.
+        """
+        begun = [await self._begin(drafts, received) for drafts, received in batches]
+        return [await one if isinstance(one, asyncio.Future) else one for one in begun]
+
+    async def _begin(
+        self, drafts: Sequence[Draft], received: Stamp | None
+    ) -> "asyncio.Future[list[Appended]] | list[Appended] | BadDraft":
+        """Take a batch in, in the order of the calls."""
         stamp = received or self._clock.stamp()
-        entries = [self._entry(draft, stamp) for draft in drafts]
+        try:
+            entries = [self._entry(draft, stamp) for draft in drafts]
+        except (Malformed, UnknownTopic) as error:
+            return error
         if not entries:
             return []
         while self._waiting >= WAITING_MAX and not self._closed:
@@ -94,7 +115,7 @@ class Intake:
         if not _AT_ONCE.isdisjoint(record_lane(entry.record) for entry in entries):
             self._at_once = True
         self._grown.tell()
-        return await asyncio.shield(waiting.done)
+        return waiting.done
 
     async def run(self) -> None:
         """Commit groups until cancelled; `finish` then commits what still waits. An error of the outbox ends it for

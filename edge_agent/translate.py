@@ -16,6 +16,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from typing import Final, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -23,7 +24,7 @@ from device_profiles.model import CardRule, Code, DeviceProfile, EventMapping
 from edge_agent.cards import card_text, normal_card
 from edge_agent.draft import NO_ID, NO_STAMP, Draft
 from edge_agent.message import Holder, Message, RawCredential
-from wire.clock import NS_PER_MS, NS_PER_S, parse_utc
+from wire.clock import NS_PER_MS, NS_PER_S
 from wire.identity import Pseudonymiser, SourceKey, content_no, tail
 from wire.records import Credential, CredentialKind, DeviceTime, Event, Scalar
 
@@ -38,6 +39,7 @@ _LOCAL_TIME = re.compile(
     r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})[ T](\d{1,2}):(\d{2}):(\d{2})(\.\d{1,9})?(Z|[+-]\d{2}:?\d{2})?\Z", re.ASCII
 )
 _UNIX_TIME = re.compile(r"\d{10}(?:\d{3})?\Z", re.ASCII)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # A clock that never was set says 1970; what lies outside of these is no time of a record.
 _YEARS: Final = range(1970, 2200)
 
@@ -163,6 +165,8 @@ def _credential(
 # --- time ---------------------------------------------------------------------------------------------
 
 
+# What a crowd's terminals say in one second, they say with the same text.
+@lru_cache(maxsize=1024)
 def read_device_time(raw: str, zone: str) -> DeviceTime:
     """What a device's text means in UTC.
 
@@ -188,7 +192,9 @@ def read_device_time(raw: str, zone: str) -> DeviceTime:
     if moment.year not in _YEARS:
         return DeviceTime(raw=raw, zone=used)
     fraction_ns = int((fraction or "")[1:].ljust(9, "0"))
-    return DeviceTime(raw=raw, zone=used, wall_ns=parse_utc(moment.isoformat()) + fraction_ns)
+    since = moment - _EPOCH
+    wall_ns = (since.days * 86_400 + since.seconds) * NS_PER_S + since.microseconds * 1000 + fraction_ns
+    return DeviceTime(raw=raw, zone=used, wall_ns=wall_ns)
 
 
 def _offset(text: str) -> tzinfo:

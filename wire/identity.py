@@ -92,13 +92,13 @@ def is_ordered(record_no: int) -> bool:
 class Pseudonymiser:
     """Turns numbers of people and cards into refs with the campus key. Prints as nothing."""
 
-    __slots__ = ("_key",)
+    __slots__ = ("_keyed",)
 
     def __init__(self, campus_key: bytes) -> None:
         """campus_key: at least 16 random bytes, the same on every box of one campus."""
         if len(campus_key) < 16:
             raise ValueError("campus key must have at least 16 bytes")
-        self._key = campus_key
+        self._keyed = hmac.new(campus_key, digestmod=hashlib.sha256)
 
     def __repr__(self) -> str:
         """Never the key."""
@@ -106,8 +106,9 @@ class Pseudonymiser:
 
     def ref(self, domain: str, normal_form: str) -> str:
         """The ref of a number. domain keeps a card `17` apart from a person `17`. 32 hex digits."""
-        message = f"{domain}\x1f{normal_form}".encode()
-        return hmac.new(self._key, message, hashlib.sha256).hexdigest()[:32]
+        keyed = self._keyed.copy()
+        keyed.update(f"{domain}\x1f{normal_form}".encode())
+        return keyed.hexdigest()[:32]
 
 
 def card_normal_form(uid: bytes, technology: str) -> str:

@@ -166,19 +166,24 @@ class MqttLink:
         """
         waiter: asyncio.Future[None] = self._loop.create_future()
         if self.closed.is_set():
-            waiter.set_exception(self._gone())
-            return waiter
+            return self._failed(waiter)
         properties = None
         if expiry_s is not None and self._client.protocol == paho.MQTTv5:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it untyped
             properties.MessageExpiryInterval = expiry_s
         info = self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties)
         if info.rc != paho.MQTT_ERR_SUCCESS:
-            waiter.set_exception(self._gone())
-        elif qos == 0:
+            return self._failed(waiter)
+        if qos == 0:
             waiter.set_result(None)
         else:
             self._published[info.mid] = waiter
+        return waiter
+
+    def _failed(self, waiter: "asyncio.Future[None]") -> "asyncio.Future[None]":
+        waiter.set_exception(self._gone())
+        # Nobody need wait for what is not confirmed anyway.
+        waiter.exception()
         return waiter
 
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:

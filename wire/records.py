@@ -205,17 +205,53 @@ def _node_of(device: str) -> str | None:
     return node if well_formed else None
 
 
-_OWNED_OUT: Final = ("id", "stamp", "schema", "replayed")
+class _Owned(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind"):
+    """What a device owns of its record: not id, stamp and schema, which the box adds, nor whether it was sent again.
+
+    source: the device's own number; the count of its restarts is ours. Everything else as in the record.
+    """
+
+    device: str
+    source: int | None = None
+
+
+class _OwnedEvent(_Owned, kw_only=True, omit_defaults=True, tag="event"):
+    topic: str
+    access_point: str = ""
+    reason: str = ""
+    direction: str = ""
+    credential: Credential | None = None
+    holder_ref: str | None = None
+    device_time: DeviceTime | None = None
+    initialized: bool = False
+    values: dict[str, Scalar] = {}
+
+
+class _OwnedReading(_Owned, kw_only=True, omit_defaults=True, tag="reading"):
+    readings: tuple[Value, ...]
+
+
+_owned_encoder = msgspec.json.Encoder(order="sorted")
 
 
 def fingerprint(record: Event | Reading) -> bytes:
-    """16 bytes over the fields that the device owns; equal for every re-send of one device record.
-
-    The device's number is its own, the count of its restarts (source.epoch) is ours.
-    """
-    owned = msgspec.to_builtins(record)
-    for name in _OWNED_OUT:
-        owned.pop(name, None)
-    if record.source is not None:
-        owned["source"] = record.source.record_no
-    return record_hash(_encoder.encode(owned))[:16]
+    """16 bytes over the fields that the device owns; equal for every re-send of one device record."""
+    source = None if record.source is None else record.source.record_no
+    owned: _Owned
+    if isinstance(record, Event):
+        owned = _OwnedEvent(
+            device=record.device,
+            source=source,
+            topic=record.topic,
+            access_point=record.access_point,
+            reason=record.reason,
+            direction=record.direction,
+            credential=record.credential,
+            holder_ref=record.holder_ref,
+            device_time=record.device_time,
+            initialized=record.initialized,
+            values=record.values,
+        )
+    else:
+        owned = _OwnedReading(device=record.device, source=source, readings=record.readings)
+    return record_hash(_owned_encoder.encode(owned))[:16]

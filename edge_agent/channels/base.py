@@ -7,6 +7,7 @@ from typing import Protocol
 from device_profiles.model import DeviceProfile
 from edge_agent.channels.liveness import Operating
 from edge_agent.draft import Draft
+from edge_agent.intake import BadDraft
 from edge_agent.message import Message
 from edge_agent.orders import Order, Performed
 from edge_agent.outbox import Appended
@@ -20,6 +21,11 @@ class Accept(Protocol):
     """The intake, as far as a channel knows it."""
 
     async def accept(self, drafts: Sequence[Draft], received: Stamp | None = None) -> list[Appended]:
+        """See edge_agent.intake."""
+
+    async def accept_each(
+        self, batches: Sequence[tuple[Sequence[Draft], Stamp | None]]
+    ) -> Sequence[list[Appended] | BadDraft]:
         """See edge_agent.intake."""
 
 

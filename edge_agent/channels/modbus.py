@@ -312,16 +312,13 @@ class ModbusChannel:
                 continue
             self._in_flight = len(letters)
             try:
-                async with asyncio.TaskGroup() as group:
-                    for letter in letters:
-                        group.create_task(self._settle(letter))
+                kept = await self._reception.settle_each([(letter.parcel, letter.received) for letter in letters])
             finally:
                 self._in_flight = 0
+            for letter, is_kept in zip(letters, kept, strict=True):
+                if not is_kept:
+                    letter.station.told.forget(letter.names)
             self._room.tell()
-
-    async def _settle(self, letter: _Letter) -> None:
-        if not await self._reception.settle(letter.parcel, letter.received):
-            letter.station.told.forget(letter.names)
 
     # --- time -----------------------------------------------------------------------------------------
 

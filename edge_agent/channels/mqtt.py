@@ -29,7 +29,7 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from edge_agent.channels.base import BoundDevice, Channel, ChannelHealth, ChannelParts
 from edge_agent.channels.bugs import Bugs
@@ -40,6 +40,7 @@ from edge_agent.channels.transitions import Transitions
 from edge_agent.codecs import Decoded, Sign, codec
 from edge_agent.codecs.kinds.mqtt import Downlink, MqttCodec
 from edge_agent.codecs.kinds.standing import Standing
+from edge_agent.intake import GROUP_RECORDS
 from edge_agent.message import Discard, Message
 from edge_agent.orders import Order, Performed
 from edge_agent.settings import ChannelSettings
@@ -57,9 +58,10 @@ T = TypeVar("T")
 MAILBOX_MAX: Final = 256
 MAILBOX_LOW: Final = MAILBOX_MAX // 2
 RECEIVE_MAXIMUM: Final = MAILBOX_MAX
-IN_FLIGHT: Final = 64
-# Acknowledgements to devices that the broker has not confirmed; beyond it none is sent and the devices ask again.
-UNCONFIRMED_MAX: Final = 512
+# One group is being committed while the next one gathers.
+IN_FLIGHT: Final = 2 * GROUP_RECORDS
+# Acknowledgements to devices while the broker takes nothing; beyond it none is sent and the devices ask again.
+UNSENT_MAX: Final = 512
 SEEN_MAX: Final = 1024
 TICK_S: Final = 1.0
 
@@ -95,8 +97,7 @@ def dialler(address: BrokerAddress, client_id: str, version: int) -> Connect:
     return connect
 
 
-@dataclass(frozen=True, slots=True)
-class _Letter:
+class _Letter(NamedTuple):
     """One MQTT message, decoded, and what its parts come to; without its bytes."""
 
     message: MqttMessage
@@ -128,7 +129,9 @@ class MqttChannel:
         self._mailbox: deque[_Letter] = deque()
         self._in_flight = 0
         self._arrived = Signal()
-        self._unconfirmed = 0
+        self._unsent = 0
+        # The link on which something was said to a device already.
+        self._may_tell: Link | None = None
         self._refusal_told = False
         self._transitions = {bound.address: Transitions() for bound in devices}
         self._asking = Asking(codec.orders, settings.topic_prefix, parts.clock, self._link_to)
@@ -260,33 +263,35 @@ class MqttChannel:
 
     async def _work(self, link: Link) -> None:
         """Until the link has ended and what it brought is settled."""
-        room = asyncio.Semaphore(IN_FLIGHT)
         async with asyncio.TaskGroup() as group:
             while not link.closed.is_set() or self._mailbox:
-                while self._mailbox:
-                    await room.acquire()
-                    group.create_task(self._settle(link, self._mailbox.popleft(), room))
-                    if len(self._mailbox) <= MAILBOX_LOW:
-                        link.resume()
-                if not link.closed.is_set():
+                count = min(IN_FLIGHT - self._in_flight, len(self._mailbox))
+                if count <= 0:
                     await self._arrived.wait()
+                    continue
+                letters = [self._mailbox.popleft() for _ in range(count)]
+                self._in_flight += count
+                group.create_task(self._settle(link, letters))
+                if len(self._mailbox) <= MAILBOX_LOW:
+                    link.resume()
 
-    async def _settle(self, link: Link, letter: _Letter, room: asyncio.Semaphore) -> None:
-        self._in_flight += 1
+    async def _settle(self, link: Link, letters: Sequence[_Letter]) -> None:
         try:
-            for decoded, parcel in letter.parts:
-                told = await self._reception.settle(parcel, letter.received)
-                if told and isinstance(decoded.content, Message):
-                    self._tell(link, self._codec.acknowledgements(self._prefix, decoded.address, decoded.content))
-                elif (standing := self._standing(decoded)) is not None:
-                    # Said again, it is reported.
-                    self._transitions[decoded.address].forget(standing.key)
-            if letter.digest is not None and letter.parts:
-                self._remember(letter.digest)
-            link.ack(letter.message)
+            parcels = [(parcel, letter.received) for letter in letters for _, parcel in letter.parts]
+            told = iter(await self._reception.settle_each(parcels))
+            for letter in letters:
+                for decoded, _ in letter.parts:
+                    if next(told) and isinstance(decoded.content, Message):
+                        self._tell(link, self._codec.acknowledgements(self._prefix, decoded.address, decoded.content))
+                    elif (standing := self._standing(decoded)) is not None:
+                        # Said again, it is reported.
+                        self._transitions[decoded.address].forget(standing.key)
+                if letter.digest is not None and letter.parts:
+                    self._remember(letter.digest)
+                link.ack(letter.message)
         finally:
-            self._in_flight -= 1
-            room.release()
+            self._in_flight -= len(letters)
+            self._arrived.tell()
 
     def _remember(self, digest: bytes) -> None:
         self._seen[digest] = self._links
@@ -295,14 +300,18 @@ class MqttChannel:
             self._seen.popitem(last=False)
 
     def _tell(self, link: Link, downlinks: Sequence[Downlink]) -> None:
+        """Of QoS 0: whoever does not hear it says his thing again. But the first of a link asks whether we may."""
         for topic, payload in downlinks:
-            if self._unconfirmed >= UNCONFIRMED_MAX:
+            self._unsent = self._unsent + 1 if link.unsent() else 0
+            if self._unsent > UNSENT_MAX:
                 return
-            self._unconfirmed += 1
-            link.send(topic, payload, qos=1).add_done_callback(self._told)
+            if self._may_tell is link:
+                link.send(topic, payload, qos=0)
+            else:
+                self._may_tell = link
+                link.send(topic, payload, qos=1).add_done_callback(self._told)
 
     def _told(self, sent: asyncio.Future[None]) -> None:
-        self._unconfirmed -= 1
         error = None if sent.cancelled() else sent.exception()
         if isinstance(error, LinkRefused) and not self._refusal_told:
             self._refusal_told = True

@@ -24,6 +24,9 @@ class Link(Protocol):
     ) -> asyncio.Future[None]:
         """See MqttLink."""
 
+    def unsent(self) -> bool:
+        """See MqttLink."""
+
     def ack(self, message: MqttMessage) -> None:
         """See MqttLink."""
 

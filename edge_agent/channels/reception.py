@@ -19,8 +19,9 @@ many; the rest is only counted.
 import logging
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from edge_agent.channels.allowance import Allowance
 from edge_agent.channels.base import BoundDevice, ChannelHealth, ChannelParts, DeviceHealth
@@ -28,11 +29,11 @@ from edge_agent.channels.bugs import Bugs
 from edge_agent.channels.liveness import Change, Liveness, Operating
 from edge_agent.codecs import Sign
 from edge_agent.draft import NO_ID, NO_STAMP, Draft
+from edge_agent.intake import BadDraft
 from edge_agent.message import Discard, Message
-from edge_agent.outbox import Fate
+from edge_agent.outbox import Appended, Fate
 from edge_agent.translate import Unmapped, translate
 from wire.clock import NS_PER_MS, Stamp
-from wire.errors import Malformed, UnknownTopic
 from wire.records import Event, Reading, Scalar, Value
 
 log = logging.getLogger(__name__)
@@ -81,8 +82,7 @@ class _Device:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parcel:
+class Parcel(msgspec.Struct, frozen=True, kw_only=True):
     """What one message comes to. keep: reason and bytes for the quarantine. told: whether the device may be told, once
     everything in here is on disk.
     """
@@ -92,6 +92,12 @@ class Parcel:
     drafts: tuple[Draft, ...] = ()
     keep: tuple[str, bytes] | None = None
     told: bool = True
+
+    def all_drafts(self) -> Sequence[Draft]:
+        """What the box itself has to say of its device, then what the device said."""
+        if self.device is None or self.change is None:
+            return self.drafts
+        return (*_state_drafts(self.device.bound, self.change), *self.drafts)
 
 
 class Reception:
@@ -188,10 +194,20 @@ class Reception:
 
     async def settle(self, parcel: Parcel, received: Stamp | None = None) -> bool:
         """Commit; True when the device may be told. Raises only what ends the channel (the intake is closed)."""
-        if parcel.keep is not None:
-            owner = f"{self._parts.edge}/?" if parcel.device is None else parcel.device.bound.info.id
-            await self._parts.quarantine(owner, *parcel.keep, self._harmless)
-        return await self._accept(parcel, received) and parcel.told
+        (told,) = await self.settle_each([(parcel, received)])
+        return told
+
+    async def settle_each(self, parcels: Sequence[tuple[Parcel, Stamp | None]]) -> list[bool]:
+        """What `settle` does, with several at once, in one wait."""
+        batches: list[tuple[Sequence[Draft], Stamp | None]] = []
+        for parcel, received in parcels:
+            if parcel.keep is not None:
+                owner = f"{self._parts.edge}/?" if parcel.device is None else parcel.device.bound.info.id
+                await self._parts.quarantine(owner, *parcel.keep, self._harmless)
+            batches.append((parcel.all_drafts(), received))
+        taken = await self._parts.intake.accept_each(batches)
+        results = zip(parcels, taken, strict=True)
+        return [self._accepted(parcel, appended) and parcel.told for (parcel, _), appended in results]
 
     def answered(self, address: str, took_ns: int) -> None:
         """A device that was asked has answered, after so long."""
@@ -217,25 +233,24 @@ class Reception:
         now_ns = self._parts.clock.mono_ns()
         return device.liveness.gone(now_ns) if sign is Sign.GONE else device.liveness.heard(now_ns)
 
-    async def _accept(self, parcel: Parcel, received: Stamp | None) -> bool:
+    def _accepted(self, parcel: Parcel, appended: Sequence[Appended] | BadDraft) -> bool:
+        """Note what became of a parcel; whether all that the device said is kept."""
         device, change = parcel.device, parcel.change
-        if device is None or (change is None and not parcel.drafts):
+        if device is None:
             return True
-        states = () if change is None else _state_drafts(device.bound, change)
-        try:
-            results = await self._parts.intake.accept((*states, *parcel.drafts), received)
-        except (Malformed, UnknownTopic) as error:
+        if isinstance(appended, ValueError):
             # A profile or a decision made a record that breaks a limit of the wire.
-            self._bugs.tell(error, device=device.bound.info.id)
+            self._bugs.tell(appended, device=device.bound.info.id)
             if change is not None:
                 device.liveness.again(change)
             return False
-        for result in results:
+        for result in appended:
             self._count(_COUNTER_OF_FATE[result.fate])
             device.events += result.fate is Fate.STORED
-        if change is not None and any(result.fate is Fate.REFUSED for result in results[: len(states)]):
+        states = len(appended) - len(parcel.drafts)
+        if change is not None and any(result.fate is Fate.REFUSED for result in appended[:states]):
             device.liveness.again(change)
-        return all(result.fate is not Fate.REFUSED for result in results[len(states) :])
+        return all(result.fate is not Fate.REFUSED for result in appended[states:])
 
     def _keep(self, device: _Device | None, reason: str, raw: bytes) -> tuple[str, bytes] | None:
         allowance = self._strangers_kept if device is None else device.kept

@@ -203,20 +203,16 @@ class SerialChannel:
             if letters:
                 self._in_flight = len(letters)
                 try:
-                    async with asyncio.TaskGroup() as group:
-                        for letter in letters:
-                            group.create_task(self._settle(letter))
+                    kept = await self._reception.settle_each([(letter.parcel, letter.received) for letter in letters])
                 finally:
                     self._in_flight = 0
+                for letter, is_kept in zip(letters, kept, strict=True):
+                    if not is_kept and letter.fresh is not None:
+                        self._presentations.forget(letter.fresh)
                 if len(self._mailbox) <= MAILBOX_LOW:
                     conversation.listen()
             else:
                 await conversation.told.wait()
-
-    async def _settle(self, letter: _Letter) -> None:
-        kept = await self._reception.settle(letter.parcel, letter.received)
-        if not kept and letter.fresh is not None:
-            self._presentations.forget(letter.fresh)
 
     # --- time -----------------------------------------------------------------------------------------
 

@@ -10,8 +10,10 @@ At most STATES_MAX are remembered; beyond that the one longest unheard is forgot
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from edge_agent.codecs.kinds.standing import Standing
 from edge_agent.message import Message
@@ -45,7 +47,7 @@ class Transitions:
         while len(self._states) > STATES_MAX:
             self._states.popitem(last=False)
         if before is None:
-            return message if standing.active else replace(message, initialized=True)
+            return message if standing.active else msgspec.structs.replace(message, initialized=True)
         stale = before.active and now_ns - before.heard_ns >= AGAIN_S * NS_PER_S
         return message if before.active != standing.active or stale else None
 

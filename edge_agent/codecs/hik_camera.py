@@ -11,7 +11,6 @@ Only the names below are read. Descriptions and channel names are free text, pic
 becomes a message. A document with a DOCTYPE is refused before any entity in it could mean something.
 """
 
-from dataclasses import replace
 from typing import Final
 from xml.parsers import expat
 
@@ -64,7 +63,7 @@ def standing(message: Message) -> Standing | None:
     kind, state = str(fields["event_type"]), fields["event_state"]
     key = f"{kind}/{fields.get('channel_id', '')}/{fields.get('input_port', '')}"
     ended: dict[str, Scalar] = {**fields, "event_state": "inactive", "assumed": True}
-    over = None if kind in LASTING else replace(message, fields=ended, device_time=None)
+    over = None if kind in LASTING else msgspec.structs.replace(message, fields=ended, device_time=None)
     return Standing(key, state == "active", over)
 
 

@@ -19,7 +19,7 @@ from edge_agent.outbox.model import Appended, Entry, Fate, Pressure
 from edge_agent.outbox.quarantine import put_in_quarantine
 from edge_agent.outbox.sources import Known, Verdict
 from wire.identity import chain_next, derived_id, record_hash, source_space
-from wire.records import Event, Gap, Reading, decode_record, encode_record, record_lane
+from wire.records import Event, Gap, Reading, decode_record, encode_record, fingerprint, record_lane
 from wire.topics import Lane
 
 Columns = tuple[int, bytes | None, int, int | None, int | None, bytes | None, bytes, bytes, bytes]
@@ -105,7 +105,7 @@ class _Group:
         self, entry: Entry, record: Event | Reading, lane: Lane, device_no: int, device: Device
     ) -> Appended:
         number = record.source.record_no if record.source else 0
-        print_, wall_ns = sources.source_print(record), sources.device_wall_ns(record)
+        print_, wall_ns = fingerprint(record), sources.device_wall_ns(record)
         space_no = source_space(number)
         space = self.core.space(device, space_no)
         known = self.known(device_no, number) if number <= space.top_no else []

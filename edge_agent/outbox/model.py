@@ -1,8 +1,10 @@
-"""What the outbox takes, gives and refuses with."""
+"""What the outbox takes, gives and refuses with. What there is one of for every record is a struct."""
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Final
+
+import msgspec
 
 from wire.records import Record
 from wire.topics import Lane
@@ -34,8 +36,7 @@ class OutboxBusy(OutboxRefused):
     """Another process has this outbox open."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """What intake hands over. body: encode_record(record); record has its id and stamp."""
 
     record: Record
@@ -51,8 +52,7 @@ class Fate(StrEnum):
     REFUSED = "refused"  # the lane is full
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(msgspec.Struct, frozen=True):
     """The answer to one entry. seq: 0 unless stored."""
 
     fate: Fate
@@ -61,8 +61,7 @@ class Appended:
     event_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """One record of a lane as it goes up. through: seq, or for a GAP record the last number it stands for.
 
     chain: the lane's chain at through.

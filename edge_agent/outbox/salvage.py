@@ -26,7 +26,7 @@ from edge_agent.outbox.core import Core
 from edge_agent.outbox.files import Marked
 from edge_agent.outbox.model import Entry, Recovery
 from wire.identity import derived_id, source_space
-from wire.records import Event, Reading, encode_record
+from wire.records import Event, Reading, encode_record, fingerprint
 from wire.topics import LANES, Lane
 
 log = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ def _store(core: Core, group: list[Carved], old: Book | None, counts: dict[Lane,
             if isinstance(carved.record, Event | Reading) and carved.record.source is not None:
                 number, epoch = carved.record.source.record_no, carved.record.source.epoch
                 if _first_time(core, bytes.fromhex(derived_id(carved.record.device, number, epoch))):
-                    source = (number, epoch, sources.source_print(carved.record))
+                    source = (number, epoch, fingerprint(carved.record))
                 epoch_max = max(epoch_max, epoch)
                 space = core.space(device, source_space(number))
                 if number > space.top_no:

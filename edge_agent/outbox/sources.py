@@ -55,7 +55,7 @@ class Verdict(Enum):
 
 def judge(space: Space, record_no: int, print_: bytes, wall_ns: int | None, known: Sequence[Known]) -> Verdict:
     """See the module. wall_ns: the device's own time of the record, None when it gave none that can be read."""
-    if any(one.print == print_ for one in known):
+    if known and any(one.print == print_ for one in known):
         return Verdict.REPEAT
     if not is_ordered(record_no):
         return _judge_unordered(wall_ns, [one.wall_ns for one in known if one.epoch == space.epoch])
@@ -103,11 +103,6 @@ def stored_wall_ns(body: bytes) -> int | None:
     return device_wall_ns(record) if isinstance(record, Event | Reading) else None
 
 
-def source_print(record: Event | Reading) -> bytes:
-    """The fingerprint, whatever epoch the record is filed under."""
-    return fingerprint(with_epoch(record, 0))
-
-
 def with_epoch(record: Event | Reading, epoch: int) -> Event | Reading:
     """The record filed under an epoch of its device's count."""
     source = record.source
@@ -120,7 +115,7 @@ def same_content(one: Record, other: Record) -> bool:
     """Whether two records are the same thing said twice by a device."""
     if not (isinstance(one, Event | Reading) and isinstance(other, Event | Reading)):
         return False
-    return source_print(one) == source_print(other)
+    return fingerprint(one) == fingerprint(other)
 
 
 def first_epoch(stamp: Stamp, random_30_bits: int, beyond: int) -> int:

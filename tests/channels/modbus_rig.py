@@ -165,6 +165,9 @@ class Intake:
         self.full = False
         self.stuck: asyncio.Event | None = None
 
+    async def accept_each(self, batches: Sequence[tuple[Sequence[Draft], Stamp | None]]) -> list[list[Appended]]:
+        return [await self.accept(drafts, received) if drafts else [] for drafts, received in batches]
+
     async def accept(self, drafts: Sequence[Draft], received: Stamp | None = None) -> list[Appended]:
         if self.stuck is not None:
             await self.stuck.wait()

@@ -58,6 +58,7 @@ class FakeLink:
         self.pauses = 0
         self.stuck = False
         self.refuse: type[Exception] | None = None
+        self.stuck = False
 
     def deliver(self, topic: str, payload: bytes | dict[str, Any], *, qos: int = 1, retain: bool = False) -> int:
         """One message from a device; gives its token."""
@@ -79,7 +80,7 @@ class FakeLink:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self.closed.is_set():
             future.set_exception(LinkError("down"))
-        elif self.refuse is not None:
+        elif self.refuse is not None and qos:
             future.set_exception(self.refuse("not authorised"))
         else:
             self.sent.append((topic, json.loads(payload) if payload.startswith(b"{") else payload))
@@ -92,6 +93,9 @@ class FakeLink:
         if not self.closed.is_set() and message.qos:
             self.puback.append(message.token)
             self.order.append("puback")
+
+    def unsent(self) -> bool:
+        return self.stuck
 
     def pause(self) -> None:
         self.pauses += not self.paused
@@ -130,15 +134,25 @@ class MemoryIntake:
         self._known: dict[tuple[str, int], bytes] = {}
 
     async def accept(self, drafts: Sequence[Draft], received: Stamp | None = None) -> list[Appended]:
-        self.waiting += 1
+        (taken,) = await self.accept_each([(drafts, received)])
+        if isinstance(taken, ValueError):
+            raise taken
+        return taken
+
+    async def accept_each(self, batches: Sequence[tuple[Sequence[Draft], Stamp | None]]) -> list[Any]:
+        held = [batch for batch in batches if batch[0]]
+        self.waiting += len(held)
         try:
-            await self.gate.wait()
+            if held:
+                await self.gate.wait()
         finally:
-            self.waiting -= 1
-        if self.error is not None:
+            self.waiting -= len(held)
+        if held and isinstance(self.error, ValueError):
+            return [self.error if drafts else [] for drafts, _ in batches]
+        if held and self.error is not None:
             raise self.error
-        self.received.append(received)
-        return [self._append(draft) for draft in drafts]
+        self.received += [received for _, received in held]
+        return [[self._append(draft) for draft in drafts] for drafts, _ in batches]
 
     def _append(self, draft: Draft) -> Appended:
         record = draft.record

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from edge_agent.channels.mqtt import IN_FLIGHT, MAILBOX_MAX
+from edge_agent.channels.mqtt import IN_FLIGHT, MAILBOX_MAX, UNSENT_MAX
 from edge_agent.channels.reception import KEPT_MAX
 from edge_agent.codecs.facesluice import SPEC
 from edge_agent.supervise import RefusedError
@@ -374,3 +374,28 @@ async def test_a_broker_that_refuses_our_acknowledgements_is_told_once(caplog: p
     assert [entry.message for entry in caplog.records] == [
         "the broker refuses what we say to devices; look at its access list"
     ]
+
+
+async def test_the_first_acknowledgement_of_a_link_asks_whether_we_may_speak_the_others_do_not() -> None:
+    rig = Rig()
+    for _ in range(2):
+        async with rig.running() as link:
+            for number in range(3):
+                link.deliver(rec_topic(), record(rig.clock.mono_ns() + number))
+            await eventually(lambda: len(link.puback) == 3)
+            assert [qos for qos, _ in link.how] == [1, 0, 0]
+        rig.clock.advance(1)
+
+
+async def test_a_broker_that_takes_nothing_gets_only_so_many_acknowledgements() -> None:
+    """The devices ask again; a queue without end would help nobody."""
+    rig = Rig()
+    async with rig.running() as link:
+        link.stuck = True
+        for number in range(UNSENT_MAX + 20):
+            link.deliver(rec_topic(), record(number))
+        await eventually(lambda: len(link.puback) == UNSENT_MAX + 20)
+        assert len(link.sent) == UNSENT_MAX
+        link.stuck = False
+        link.deliver(rec_topic(), record(UNSENT_MAX + 21))
+        await eventually(lambda: len(link.sent) == UNSENT_MAX + 1)

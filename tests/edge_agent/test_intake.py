@@ -69,6 +69,37 @@ def now() -> float:
 
 
 @virtual
+async def test_several_are_taken_in_one_wait_each_by_itself() -> None:
+    desk = Desk(Disk())
+    early = desk.clock.stamp()
+    desk.clock.advance(3)
+    too_long = draft(values={f"value_{number}": "x" * 256 for number in range(33)})
+    answers = await desk.intake.accept_each(
+        [([draft(access_point="one"), draft()], None), ([], None), ([draft(), too_long], None), ([draft(ALARM)], early)]
+    )
+    first, nothing, bad, last = answers
+    assert [isinstance(answer, list) and len(answer) for answer in (first, nothing, last)] == [2, 0, 1]
+    assert isinstance(bad, Malformed)
+    (group,) = desk.disk.groups
+    assert [entry.record.stamp for entry in group] == [desk.clock.stamp(), desk.clock.stamp(), early]
+
+
+@virtual
+async def test_who_is_cancelled_while_he_waits_stops_no_commit() -> None:
+    desk = Desk(Disk())
+    desk.disk.held.clear()
+    waiting = asyncio.create_task(desk.intake.accept([draft(access_point="left")]))
+    other = asyncio.create_task(desk.intake.accept([draft()]))
+    await asyncio.sleep(1)
+    waiting.cancel()
+    await asyncio.sleep(0)
+    desk.disk.held.set()
+    assert [answer.fate for answer in await other] == [Fate.STORED]
+    assert [entry.record.access_point for entry in desk.disk.groups[0]] == ["left", ""]
+    assert desk.intake.waiting == 0
+
+
+@virtual
 async def test_drafts_of_several_channels_share_one_commit_within_twenty_milliseconds() -> None:
     desk = Desk(Disk())
 

@@ -2,11 +2,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.contract.samples import record_lines
 from wire.clock import ClockState, Stamp
 from wire.errors import Malformed
-from wire.identity import SourceKey
+from wire.identity import SourceKey, record_hash
 from wire.records import (
     Credential,
     CredentialKind,
@@ -110,3 +112,49 @@ def test_line_breaks_in_a_text_never_break_a_line() -> None:
     record = decode_record(body)
     assert isinstance(record, Event)
     assert record.values == {"text": "a\nb\r\u2028"}
+
+
+def told_field_by_field(record: Event | Reading) -> bytes:
+    """What a fingerprint is, in words: all fields of the record without those of the box, its number for its source."""
+    owned = msgspec.to_builtins(record)
+    for name in ("id", "stamp", "schema", "replayed"):
+        owned.pop(name, None)
+    if record.source is not None:
+        owned["source"] = record.source.record_no
+    return record_hash(msgspec.json.Encoder(order="deterministic").encode(owned))[:16]
+
+
+SCALARS = st.one_of(st.booleans(), st.integers(-(2**53), 2**53), st.floats(allow_nan=False), st.text(max_size=20))
+SOURCES = st.none() | st.builds(SourceKey, record_no=st.integers(0, 2**62), epoch=st.integers(0, 3))
+EVENTS = st.builds(
+    Event,
+    id=st.just("0" * 32),
+    device=st.sampled_from(["gate-1/face-1", "gate-1"]),
+    stamp=st.just(OTHER_STAMP),
+    topic=st.sampled_from(["AccessControl/Denied/Credential", "Payment/Sale"]),
+    access_point=st.text(max_size=5),
+    reason=st.text(max_size=5),
+    direction=st.sampled_from(["", "in", "out"]),
+    credential=st.none() | st.builds(Credential, kind=st.sampled_from(CredentialKind), tail=st.text(max_size=4)),
+    holder_ref=st.none() | st.just("ab" * 16),
+    device_time=st.none() | st.builds(DeviceTime, raw=st.text(max_size=9), wall_ns=st.none() | st.integers(0, 2**62)),
+    source=SOURCES,
+    initialized=st.booleans(),
+    replayed=st.booleans(),
+    values=st.dictionaries(st.text(max_size=8), SCALARS, max_size=5),
+)
+QUALITIES = st.sampled_from(["good", "stale", "out_of_range", "unknown"])
+VALUES = st.builds(Value, resource=st.text(max_size=9), value=st.none() | SCALARS, quality=QUALITIES)
+READINGS = st.builds(
+    Reading,
+    id=st.just("0" * 32),
+    device=st.just("gate-1/meter-1"),
+    stamp=st.just(OTHER_STAMP),
+    readings=st.lists(VALUES, min_size=1, max_size=4).map(tuple),
+    source=SOURCES,
+)
+
+
+@given(EVENTS | READINGS)
+def test_a_fingerprint_is_of_all_that_the_device_owns(record: Event | Reading) -> None:
+    assert fingerprint(record) == told_field_by_field(record)
