@@ -26,7 +26,7 @@ from edge_agent.channels.polling import Rota, Unit
 from edge_agent.channels.reception import Parcel, Reception
 from edge_agent.channels.told import Told
 from edge_agent.codecs import codec
-from edge_agent.codecs.kinds.modbus import ModbusCodec, Point
+from edge_agent.codecs.kinds.modbus import ModbusCodec, Point, inverted_of
 from edge_agent.codecs.poll_plan import Request
 from edge_agent.orders import UNREACHABLE, Order, Performed
 from edge_agent.settings import ChannelSettings
@@ -351,13 +351,13 @@ class ModbusChannel:
         return turn.job.interval_ns if tuned_ms is None else tuned_ms * NS_PER_MS
 
     def _station(self, bound: BoundDevice) -> _Station:
-        given = bound.given.get("inverted", ())
-        inverted = frozenset(map(str, given if isinstance(given, list | tuple) else ()))
         meaning: dict[str, int] = {}
         for index, mapping in enumerate(bound.profile.event_mappings):
             meaning.setdefault(mapping.source, index)
         told = Told({event.source: event.source in meaning for event in bound.profile.auto_events})
-        return _Station(bound, int(bound.address), self._codec.points(bound.profile, inverted), told, meaning)
+        return _Station(
+            bound, int(bound.address), self._codec.points(bound.profile, inverted_of(bound.given)), told, meaning
+        )
 
     def _now_ns(self) -> int:
         return self._parts.clock.mono_ns()

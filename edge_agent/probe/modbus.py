@@ -7,7 +7,7 @@ from typing import Any, Final
 from edge_agent.channels.base import BoundDevice
 from edge_agent.channels.modbus_link import Link, NoAnswer, Refused, dialler
 from edge_agent.codecs import codec
-from edge_agent.codecs.kinds.modbus import ModbusCodec
+from edge_agent.codecs.kinds.modbus import ModbusCodec, inverted_of
 from edge_agent.codecs.poll_plan import Request, plan, split
 from edge_agent.probe import Limits, Report, Target
 from edge_agent.probe.line import look_for_holder
@@ -44,9 +44,7 @@ async def probe(target: Target, report: Report, limits: Limits, clock: Clock) ->
 
 
 def _requests(spec: ModbusCodec, device: BoundDevice, gap_max: int) -> list[Request]:
-    given = device.given.get("inverted", ())
-    inverted = frozenset(map(str, given if isinstance(given, list | tuple) else ()))
-    points = spec.points(device.profile, inverted).values()
+    points = spec.points(device.profile, inverted_of(device.given)).values()
     return plan(points, gap_max=gap_max, layout=spec.layout(device.profile))
 
 

@@ -385,7 +385,7 @@ async def test_a_line_that_takes_everything_is_kept(tmp_path: Path) -> None:
         with pytest.raises(NoAnswer):
             await link.write(1, Write("coils", 0x0200, (50,)))
         await link.quiet()
-        assert link._client.ctx.transport is before  # type: ignore[attr-defined]
+        assert link._client.ctx.transport is before  # type: ignore[attr-defined]  # what lies below
 
 
 async def test_a_line_that_is_gone_is_an_os_error(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Protocols on a Modbus wire: units with tables, which we ask."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
@@ -37,6 +37,12 @@ class Write(NamedTuple):
     table: Table
     address: int
     words: tuple[int, ...]
+
+
+def inverted_of(given: Mapping[str, object]) -> frozenset[str]:
+    """Resources that are wired the other way round, as a device's address in the settings says."""
+    names = given.get("inverted", ())
+    return frozenset(map(str, names if isinstance(names, list | tuple) else ()))
 
 
 class Span(NamedTuple):
