@@ -36,17 +36,17 @@ class Verdict:
 
 
 def well(code: str, **params: object) -> Verdict:
-    """✓"""  # noqa: D400
+    """A verdict marked ✓."""
     return Verdict(Mark.OK, code, params)
 
 
 def look(code: str, **params: object) -> Verdict:
-    """!"""  # noqa: D400
+    """A verdict marked !."""
     return Verdict(Mark.WARN, code, params)
 
 
 def wrong(code: str, **params: object) -> Verdict:
-    """✗"""  # noqa: D400
+    """A verdict marked ✗."""
     return Verdict(Mark.FAIL, code, params)
 
 
