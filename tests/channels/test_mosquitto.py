@@ -142,7 +142,7 @@ async def test_a_real_outbox_keeps_two_swipes_of_one_second_and_a_record_sent_ag
     ) as outbox:
         intake = Intake(outbox, edge="gate-1", clock=rig.clock, random=seeded(2), appended=lambda _: None)
         committing = asyncio.create_task(intake.run())
-        rig.intake.accept = intake.accept
+        rig.intake.accept_each = intake.accept_each
         async with listening(broker.devices, f"{PREFIX}/1026701") as device, running(rig.channel):
             swipes = [
                 record(1),
