@@ -414,7 +414,7 @@ def _service(
     config: Path, url: str | None, token_file: Path | None, ca: Path | None, language: str | None
 ) -> "Service":
     """The running service, here or elsewhere; ends with its code when it or the token is not there."""
-    from aggregator.app import RUN_FILE
+    from aggregator.parts import RUN_FILE
     from aggregator.service import Service, ServiceUnreachable, running, trusting
 
     texts = Texts(language)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from aggregator.app import OFFICE_FILE, RUN_FILE
 from aggregator.broker import BrokerFolder
 from aggregator.campus_keys import CampusKeyError, load_campus_key, load_signing_key
+from aggregator.parts import OFFICE_FILE, RUN_FILE
 from aggregator.series import SeriesUnavailable
 from aggregator.series.influx import open_influx
 from aggregator.service import ServiceRefused, ServiceUnreachable, running

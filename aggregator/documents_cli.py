@@ -5,10 +5,10 @@ from typing import Final
 
 import typer
 
-from aggregator.app import Parts
 from aggregator.documents import DocumentHead, DocumentMalformed, UnknownDocument
 from aggregator.documents.archive import KINDS
 from aggregator.office_cli import CLI, EXIT_FAILED, EXIT_USAGE, lister, with_parts
+from aggregator.parts import Parts
 from aggregator.settings import AggregatorSettings
 from device_profiles.findings import nearest
 from wire.i18n import Texts

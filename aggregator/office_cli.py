@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.table import Table
 
 from aggregator.accounts import EVERYWHERE, Role, UnknownAccount
-from aggregator.app import RUN_FILE, Parts, open_parts
 from aggregator.broker import (
     BrokerFolder,
     BrokerSettings,
@@ -23,6 +22,7 @@ from aggregator.broker import (
     terminal_user,
 )
 from aggregator.campus_keys import CampusKeyError, make_campus_key, make_signing_key
+from aggregator.parts import RUN_FILE, Parts, open_parts
 from aggregator.service import ServiceRefused, ServiceUnreachable, running
 from aggregator.settings import SAMPLE, AggregatorSettings, read_settings
 from aggregator.storage import StorageError

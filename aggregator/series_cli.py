@@ -2,8 +2,8 @@
 
 import typer
 
-from aggregator.app import Parts
 from aggregator.office_cli import EXIT_USAGE, with_parts
+from aggregator.parts import Parts
 from aggregator.series.influx import InfluxSeries
 from aggregator.settings import AggregatorSettings, InfluxSeriesChoice
 from wire.i18n import Texts

@@ -9,9 +9,9 @@ from typing import Final
 import yaml
 
 from aggregator.accounts import EVERYWHERE, Role
-from aggregator.app import open_parts
 from aggregator.broker import new_password
 from aggregator.campus_keys import make_campus_key, make_signing_key
+from aggregator.parts import open_parts
 from aggregator.settings import read_settings
 from simulators.broker import HOST, Flavour
 from simulators.campus.layout import CAMPUS, ZONE, Layout, in_both_languages

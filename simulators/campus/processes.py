@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from aggregator.app import SERIES_FILE
+from aggregator.parts import SERIES_FILE
 from aggregator.series import EmbeddedSeries
 from aggregator.storage import Database
 from edge_agent import OUTBOX_FILE, version

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from aggregator.app import open_parts
+from aggregator.parts import open_parts
 from aggregator.settings import read_settings
 from tests.acceptance.site import eventually
 from tests.api.rig import PASSWORD
