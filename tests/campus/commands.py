@@ -54,6 +54,9 @@ class _Reading:
         cursor = self._connection.execute(sql, parameters)
         yield _Rows(cursor)
 
+    async def execute_fetchall(self, sql: str, parameters: Any = ()) -> list[sqlite3.Row]:
+        return self._connection.execute(sql, parameters).fetchall()
+
 
 class _Rows:
     def __init__(self, cursor: sqlite3.Cursor) -> None:
