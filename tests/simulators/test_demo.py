@@ -151,7 +151,7 @@ def nothing_personal_at_rest(folder: Path) -> None:
 def test_secrets_are_readable_by_their_owner_only_and_stand_in_no_settings_file(tmp_path: Path) -> None:
     folder = tmp_path / "campus"
     with demo(folder, "--broker", "iotcore", "--for", "1", "--terminals", "2") as process:
-        output = read_until(process, "Commands:")
+        output = read_until(process, "Alarms:")
     assert process.returncode == 0, output
     passwords = {
         path: path.read_text().strip() for path in folder.rglob("*") if re.search(r"password$|\.key$", path.name)
