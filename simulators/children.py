@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -213,11 +214,29 @@ async def wait_for_port(child: Child, port: int, *, host: str = "127.0.0.1", wit
 
 
 def free_ports(count: int, host: str = "127.0.0.1", *, wanted: int = 0) -> list[int]:
-    """Ports that nobody uses just now. Reserved together, so they differ. wanted: this one. Raises OSError."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            # A port whose last connections have not quite ended is free for whoever listens this way.
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            one.bind((host, wanted))
-        return [one.getsockname()[1] for one in sockets]
+    """Ports for servers that are about to start, all different. wanted: this one. Raises OSError when it is taken.
+
+    They stay reserved: neither another call, in any process, nor an outgoing connection gets one of them meanwhile. A
+    server has to listen with SO_REUSEADDR, as nearly all do.
+    """
+    return [_reserve(host, wanted) for _ in range(count)]
+
+
+# Sockets of the ports given away last: bound, so that the system gives them to nobody else, and not listening, so that
+# whoever asked can. The oldest is let go when its server has long been there.
+_RESERVED_MAX: Final = 256
+_reserved: deque[socket.socket] = deque()
+
+
+def _reserve(host: str, port: int) -> int:
+    one = socket.socket()
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.bind((host, port))
+    except OSError:
+        one.close()
+        raise
+    _reserved.append(one)
+    if len(_reserved) > _RESERVED_MAX:
+        _reserved.popleft().close()
+    return int(one.getsockname()[1])

@@ -21,7 +21,8 @@ from typing import Any, Final, TypeVar
 
 import yaml
 
-from tests.support.mosquitto import find_program, free_ports
+from simulators.children import free_ports
+from tests.support.mosquitto import find_program
 
 T = TypeVar("T")
 

@@ -12,7 +12,8 @@ import pytest
 
 from aggregator.broker import Audience, BrokerSettings, Listener, ServerTls
 from aggregator.service import Service, ServiceUnreachable, trusting
-from tests.support.mosquitto import CAMPUS, HOST, Mosquitto, free_ports
+from simulators.children import free_ports
+from tests.support.mosquitto import CAMPUS, HOST, Mosquitto
 from wire import checks
 from wire.mqtt_link import LinkError, MqttLink
 from wire.topics import Up, up_topic

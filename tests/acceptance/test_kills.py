@@ -12,8 +12,9 @@ from simulators.broker import Flavour
 from simulators.campus.demo import DemoPlan, run_demo
 from simulators.campus.layout import Ports, plan_campus
 from simulators.campus.view import Snapshot
+from simulators.children import free_ports
 from simulators.faults import FaultRates
-from tests.support.mosquitto import find_program, free_ports
+from tests.support.mosquitto import find_program
 
 KILLS = 50
 ONLY_KILLS = FaultRates(

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from simulators.children import free_ports
 from tests.acceptance.site import HOST, Site, eventually, run, running_site
 from tests.acceptance.test_terminal_by_hand import DEVICE, Terminal, record
-from tests.support.mosquitto import free_ports
 from tests.support.prometheus import samples, value
 
 pytestmark = [pytest.mark.peer, pytest.mark.processes]

@@ -9,8 +9,8 @@ from typing import Final
 import pytest
 import yaml
 
+from simulators.children import free_ports
 from tests.acceptance.site import HOST, WITHIN_S, Process, eventually, run
-from tests.support.mosquitto import free_ports
 
 pytestmark = pytest.mark.processes
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_agent.keys import IdentityKey
 from simulators.chance import seeded
+from simulators.children import free_ports
 from simulators.compare import DeviceFacts, Stored, compare
 from simulators.device import DeviceClock, Memory
 from simulators.http_device import HttpDeviceRunner
@@ -27,7 +28,6 @@ from simulators.people import make_people
 from simulators.zk_pos import Purse, ZkPos
 from simulators.zk_terminal import ZkTerminal
 from tests.acceptance.site import HOST, Process, run
-from tests.support.mosquitto import free_ports
 from wire.records import Event, decode_record
 from wire.system_clock import SystemClock
 

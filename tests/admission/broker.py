@@ -1,10 +1,10 @@
 """A real mosquitto on a free loopback port, for as long as a test needs it."""
 
 import asyncio
-import socket
 import subprocess
 from pathlib import Path
 
+from simulators.children import free_ports
 from tests.support.peers import find_program
 from wire.mqtt_link import BrokerAddress
 
@@ -13,9 +13,8 @@ class Broker:
     """Starts and kills mosquitto. The port stays the same over restarts."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.address = BrokerAddress(host="127.0.0.1", port=probe.getsockname()[1])
+        (port,) = free_ports(1)
+        self.address = BrokerAddress(host="127.0.0.1", port=port)
         self._program = find_program("mosquitto", "mosquitto")
         self._config = folder / "mosquitto.conf"
         self._config.write_text(

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from aggregator.broker import BrokerSettings, Listener, aggregator_user, edge_user, new_password, password_hash
-from tests.support.mosquitto import CAMPUS, PREFIX, Mosquitto, free_ports, knock
+from simulators.children import free_ports
+from tests.support.mosquitto import CAMPUS, PREFIX, Mosquitto, knock
 from tests.support.waiting import until
 from wire.mqtt_link import BrokerAddress, LinkError, LinkRefused, Message, MqttLink
 from wire.topics import Down, Up, down_filter, down_topic, up_filter, up_topic

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from aggregator.broker import Audience, BrokerSettings, Listener, ServerTls
+from simulators.children import free_ports
 from tests.support.certificates import Authority, Certificate
-from tests.support.mosquitto import CAMPUS, HOST, Mosquitto, free_ports
+from tests.support.mosquitto import CAMPUS, HOST, Mosquitto
 from wire.mqtt_link import BrokerAddress, LinkError, LinkRefused, MqttLink
 from wire.topics import Up, up_topic
 

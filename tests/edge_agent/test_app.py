@@ -12,8 +12,8 @@ from edge_agent.check_cli import init_command
 from edge_agent.keys import IdentityKey
 from edge_agent.outbox import OutboxLimits, OutboxStore
 from edge_agent.settings import read_settings
+from simulators.children import free_ports
 from tests.support.clock import VirtualClock, seeded
-from tests.support.mosquitto import free_ports
 from wire.records import decode_record
 from wire.topics import Lane
 

@@ -26,6 +26,7 @@ from aggregator.broker import (
     terminal_user,
 )
 from device_profiles.protocols import protocol
+from simulators.children import free_ports
 from tests.support import peers
 from wire.mqtt_link import BrokerAddress
 
@@ -51,18 +52,6 @@ autosave_interval 1
 def find_program(name: str) -> str:
     """The path of one of mosquitto's programs. Missing: the test is skipped, or fails where peers are required."""
     return peers.find_program(name, "mosquitto mosquitto-clients")
-
-
-def free_ports(count: int) -> list[int]:
-    """Loopback ports nobody listens on, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind((HOST, 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 def knock(address: BrokerAddress) -> int:

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.mosquitto import CAMPUS, AnonymousBroker, Mosquitto, free_ports
+from simulators.children import free_ports
+from tests.support.mosquitto import CAMPUS, AnonymousBroker, Mosquitto
 from tests.support.waiting import until
 from wire.mqtt_link import BrokerAddress, LinkError, LinkRefused, Message, MqttLink
 from wire.topics import Up, up_filter, up_topic

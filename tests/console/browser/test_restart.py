@@ -16,10 +16,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from aggregator.parts import open_parts
 from aggregator.settings import read_settings
+from simulators.children import free_ports
 from tests.acceptance.site import eventually
 from tests.api.rig import PASSWORD
 from tests.console.browser.desk import Desk
-from tests.support.mosquitto import free_ports
 from wire.identity import derived_id
 from wire.records import Event
 from wire.topics import CAMPUS_NODE
