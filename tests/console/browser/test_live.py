@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import APIResponse, Route, expect
 
 from tests.console.browser.conftest import Sit
 from tests.console.browser.desk import Desk
@@ -286,3 +286,32 @@ def test_the_alarm_page_tells_what_was_done_and_what_happened_there(sit: Sit, si
     desk.open("/alarms?state=resolved")
     row = page.locator("tbody tr").filter(has=page.locator(f'a[href="/alarms/{alarm}"]'))
     expect(row).to_contain_text("Real event")
+
+
+def test_an_answer_that_was_overtaken_is_not_drawn(sit: Sit, site: Site) -> None:
+    site.door_alarm("door-01")
+    alarm = site.alarms()["door_forced door-01"]
+    desk = sit("lead", lang="en")
+    page = desk.open(f"/alarms/{alarm}")
+    page.keyboard.press("a")
+    expect(page.locator(".steps li[data-step=acked]").last).to_contain_text("lead")
+    held: list[tuple[Route, APIResponse]] = []
+
+    def hold_the_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append((route, route.fetch()))
+
+    page.route(f"**/api/v1/alarms/{alarm}", hold_the_first)
+    site.door_alarm("door-01", "Normal")
+    while not held:
+        page.wait_for_timeout(20)
+    settled = desk.ask("POST", f"/alarms/{alarm}/resolve", data={"cause": "drill", "note": "shown in the lesson"})
+    assert settled.status == 200
+    resolved = page.locator(".steps li[data-step=resolved]").last
+    expect(resolved).to_contain_text("shown in the lesson")
+    (route, answer) = held[0]
+    route.fulfill(response=answer)
+    page.wait_for_timeout(500)
+    expect(resolved).to_contain_text("shown in the lesson")

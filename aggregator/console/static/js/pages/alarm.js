@@ -15,6 +15,7 @@ const STEP_ICONS = { opened: "alarm", acked: "hand", cleared: "check", resolved:
 const id = boot.data.alarm_id;
 const refs = parts(document.getElementById("main"));
 let alarm = null;
+let turn = 0;
 
 // The server's own list of steps, or what the alarm itself says of them.
 function steps() {
@@ -52,7 +53,7 @@ function draw() {
   show(refs.resolve, can && alarm.state === "acked");
 }
 
-async function drawAround() {
+async function drawAround(mine) {
   const query = new URLSearchParams({
     since: new Date(Date.parse(alarm.first_at) - AROUND_MS).toISOString(),
     until: new Date(Date.parse(alarm.last_at) + AROUND_MS).toISOString(),
@@ -60,20 +61,25 @@ async function drawAround() {
     [alarm.source.includes("/") ? "device" : "edge"]: alarm.source,
   });
   const page = await api(`/events?${query}`).catch(() => ({ items: [] }));
+  if (mine !== turn) return;
   page.items.sort((a, b) => (a.occurred < b.occurred ? 1 : -1));
   refs.around.replaceChildren(...page.items.map((one) => row(one, { where: false })));
   show(refs.none, page.items.length === 0);
 }
 
+// An answer that was overtaken by that of a later question is older than what is shown.
 async function look() {
+  const mine = ++turn;
   try {
-    alarm = await api(`/alarms/${id}`);
+    const found = await api(`/alarms/${id}`);
+    if (mine !== turn) return;
+    alarm = found;
   } catch (error) {
     put(refs.told, error.text);
     return show(refs.told, true);
   }
   draw();
-  return drawAround();
+  return drawAround(mine);
 }
 
 startShell();
