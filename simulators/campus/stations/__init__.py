@@ -5,10 +5,11 @@ in these settings, and then lives: devices that serve or call, and what happens 
 process, so that no fault of a child harms the truth it tells.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from aggregator.broker import BrokerUser
 from simulators.campus.operator import Order
@@ -88,40 +89,53 @@ class LateWitness:
         return self.told
 
 
-class Station(Protocol):
-    """One family of devices."""
+class Station(ABC):
+    """One family of devices. What only some of them have (accounts at a broker, orders, records that a device still
+    holds) is nothing unless a family says otherwise.
+    """
 
     name: str
 
+    @abstractmethod
     async def open(self, place: Place) -> None:
         """Bind what the settings must name. Raises OSError."""
 
+    @abstractmethod
     def channels(self) -> Sequence[Mapping[str, Any]]:
         """As they stand in edge.yaml; a transport of kind mqtt without broker, user and password, which are added."""
 
+    @abstractmethod
     def known(self) -> Mapping[str, Known]:
         """Its devices by the name that the journal uses."""
 
-    def accounts(self, password_hash: Mapping[str, str]) -> Sequence[BrokerUser]:
-        """Of its devices at the broker."""
-
-    def account_names(self) -> Sequence[str]:
-        """Of these accounts."""
-
-    def topic_prefixes(self) -> Sequence[str]:
-        """Where its devices speak at the broker and are spoken to; empty when they do not."""
-
-    def orders(self) -> Sequence[Order]:
-        """What the office may ask of them, chosen at random; empty when they cannot be asked anything."""
-
+    @abstractmethod
     async def run(self, life: Life) -> None:
         """The devices serve and connect, until cancelled."""
 
+    @abstractmethod
     async def produce(self, life: Life) -> None:
         """What happens to them: people, bells, faults. Begins after `run`; cancelled when the day is over."""
 
+    def accounts(self, password_hash: Mapping[str, str]) -> Sequence[BrokerUser]:
+        """Of its devices at the broker."""
+        del password_hash
+        return ()
+
+    def account_names(self) -> Sequence[str]:
+        """Of these accounts."""
+        return ()
+
+    def topic_prefixes(self) -> Sequence[str]:
+        """Where its devices speak at the broker and are spoken to."""
+        return ()
+
+    def orders(self) -> Sequence[Order]:
+        """What the office may ask of them, chosen at random."""
+        return ()
+
     def owed(self) -> int:
         """Records that its devices still hold."""
+        return 0
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027  not every family has something to give back
         """Give back what `open` took."""

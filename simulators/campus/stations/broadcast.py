@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from aggregator.broker import BrokerUser, Grant, Role
 from simulators.campus.operator import Order
-from simulators.campus.stations import Known, Life, Place
+from simulators.campus.stations import Known, Life, Place, Station
 from simulators.chance import seeded
 from simulators.mqtt_device import DeviceRunner
 from simulators.nxt_pa import Amplifier, AmplifierConfig, Key
@@ -30,8 +30,8 @@ BAD_OUTPUT: Final = 4
 FAILING_OUTPUT: Final = 2
 
 
-class BroadcastStation:
-    """Implements Station."""
+class BroadcastStation(Station):
+    """See the module."""
 
     name = "broadcast"
 
@@ -124,13 +124,6 @@ class BroadcastStation:
         async with asyncio.TaskGroup() as group:
             for index, (amplifier, runner) in enumerate(self._amplifiers):
                 group.create_task(self._use(index, amplifier, runner))
-
-    def owed(self) -> int:
-        """An amplifier keeps nothing."""
-        return 0
-
-    async def close(self) -> None:
-        """Nothing was bound."""
 
     async def _use(self, index: int, amplifier: Amplifier, runner: DeviceRunner) -> None:
         assert self._place is not None  # noqa: S101  opened before it runs

@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any, Final
 
-from aggregator.broker import BrokerUser
-from simulators.campus.operator import Order
-from simulators.campus.stations import Known, LateWitness, Life, Place
+from simulators.campus.stations import Known, LateWitness, Life, Place, Station
 from simulators.chance import seeded
 from simulators.hik_camera import HikCamera, HikConfig
 from wire.clock import SystemTime
@@ -26,8 +24,8 @@ STALLED_S: Final = 12.0
 KEEP_ALIVE_S: Final = 2.0
 
 
-class CameraStation:
-    """Implements Station."""
+class CameraStation(Station):
+    """See the module."""
 
     name = "cameras"
 
@@ -71,23 +69,6 @@ class CameraStation:
         """See Station."""
         return {name: Known(device=name) for name in CAMERAS}
 
-    def accounts(self, password_hash: Mapping[str, str]) -> Sequence[BrokerUser]:
-        """See Station."""
-        del password_hash
-        return ()
-
-    def account_names(self) -> Sequence[str]:
-        """See Station."""
-        return ()
-
-    def topic_prefixes(self) -> Sequence[str]:
-        """See Station."""
-        return ()
-
-    def orders(self) -> Sequence[Order]:
-        """See Station."""
-        return ()
-
     async def run(self, life: Life) -> None:
         """See Station."""
         self._witness.told = life.witness
@@ -99,10 +80,6 @@ class CameraStation:
         async with asyncio.TaskGroup() as group:
             for camera in self._cameras:
                 group.create_task(self._watch(camera, stalls=camera is self._cameras[-1]))
-
-    def owed(self) -> int:
-        """A camera keeps nothing."""
-        return 0
 
     async def close(self) -> None:
         """See Station."""

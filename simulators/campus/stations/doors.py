@@ -12,7 +12,7 @@ from typing import Any, Final
 from aggregator.broker import BrokerUser, terminal_user
 from device_profiles.protocols.esprfid import TOPICS
 from simulators.campus.operator import Order
-from simulators.campus.stations import Known, Life, Place
+from simulators.campus.stations import Known, Life, Place, Station
 from simulators.chance import seeded
 from simulators.esprfid import ADMIN, DISABLED, BoardConfig, DoorBoard, User
 from simulators.mqtt_device import DeviceRunner
@@ -27,8 +27,8 @@ WALKS_S: Final = 0.2
 _EXPIRED_S: Final = 1_600_000_000.0
 
 
-class DoorStation:
-    """Implements Station."""
+class DoorStation(Station):
+    """See the module."""
 
     name = "doors"
 
@@ -105,13 +105,6 @@ class DoorStation:
         async with asyncio.TaskGroup() as group:
             for index, (board, runner) in enumerate(self._boards):
                 group.create_task(self._use(life, seeded(self._place.seed, "door", index), board, runner))
-
-    def owed(self) -> int:
-        """A board keeps nothing."""
-        return 0
-
-    async def close(self) -> None:
-        """Nothing was bound."""
 
     async def _use(self, life: Life, chance: Random, board: DoorBoard, runner: DeviceRunner) -> None:
         while True:

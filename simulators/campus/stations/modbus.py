@@ -15,9 +15,8 @@ from functools import partial
 from itertools import cycle
 from typing import Any, Final
 
-from aggregator.broker import BrokerUser
 from simulators.campus.operator import Order
-from simulators.campus.stations import Known, LateWitness, Life, Place
+from simulators.campus.stations import Known, LateWitness, Life, Place, Station
 from simulators.chance import seeded
 from simulators.device import Moment, Time
 from simulators.modbus_units import ClimateSensor, DoorBoard, EnergyMeter
@@ -52,8 +51,8 @@ POWERLESS_AFTER_S: Final = 6.0
 POWERLESS_FOR_S: Final = 10.0
 
 
-class ModbusStation:
-    """Implements Station."""
+class ModbusStation(Station):
+    """See the module."""
 
     name = "modbus"
 
@@ -110,19 +109,6 @@ class ModbusStation:
             name: Known(device=name) for name in ROOMS
         }
 
-    def accounts(self, password_hash: Mapping[str, str]) -> Sequence[BrokerUser]:
-        """See Station."""
-        del password_hash
-        return ()
-
-    def account_names(self) -> Sequence[str]:
-        """See Station."""
-        return ()
-
-    def topic_prefixes(self) -> Sequence[str]:
-        """See Station."""
-        return ()
-
     def orders(self) -> Sequence[Order]:
         """See Station."""
         assert self._place is not None  # noqa: S101  opened before anything is asked
@@ -141,10 +127,6 @@ class ModbusStation:
             group.create_task(_leave(laboratory, seeded(self._place.seed, LABORATORY)))
             group.create_task(_force(archive, seeded(self._place.seed, ARCHIVE)))
             group.create_task(self._lose_power())
-
-    def owed(self) -> int:
-        """What is asked keeps nothing."""
-        return 0
 
     async def close(self) -> None:
         """See Station."""

@@ -9,9 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, Final
 
-from aggregator.broker import BrokerUser
-from simulators.campus.operator import Order
-from simulators.campus.stations import Known, Life, Place
+from simulators.campus.stations import Known, Life, Place, Station
 from simulators.chance import seeded
 from simulators.children import free_ports
 from simulators.device import DeviceClock, Memory
@@ -35,8 +33,8 @@ TAKEN_BACK_ONE_IN: Final = 25
 POLL_S: Final = 2.0
 
 
-class PushStation:
-    """Implements Station."""
+class PushStation(Station):
+    """See the module."""
 
     name = "push"
 
@@ -65,23 +63,6 @@ class PushStation:
         """See Station."""
         clocks = {serial: Known(device=name, spaces=None) for name, serial in _clock_names()}
         return clocks | {serial: Known(device=name, spaces={"pos": 0}) for name, serial in _till_names()}
-
-    def accounts(self, password_hash: Mapping[str, str]) -> Sequence[BrokerUser]:
-        """See Station."""
-        del password_hash
-        return ()
-
-    def account_names(self) -> Sequence[str]:
-        """See Station."""
-        return ()
-
-    def topic_prefixes(self) -> Sequence[str]:
-        """See Station."""
-        return ()
-
-    def orders(self) -> Sequence[Order]:
-        """See Station."""
-        return ()
 
     async def run(self, life: Life) -> None:
         """See Station."""
@@ -122,9 +103,6 @@ class PushStation:
     def owed(self) -> int:
         """See Station."""
         return sum(device.owed() for device in (*self._clocks, *self._tills))
-
-    async def close(self) -> None:
-        """Nothing was bound: the ports are the box's."""
 
     async def _pass_by(self, life: Life) -> None:
         assert self._place is not None  # noqa: S101  opened before it runs

@@ -6,9 +6,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-from aggregator.broker import BrokerUser
-from simulators.campus.operator import Order
-from simulators.campus.stations import Known, LateWitness, Life, Place
+from simulators.campus.stations import Known, LateWitness, Life, Place, Station
 from simulators.chance import seeded
 from simulators.serial_readers import Kind, SerialReader
 from wire.clock import SystemTime
@@ -18,8 +16,8 @@ READERS: Final[Mapping[str, Kind]] = {"library-1": "rdm6300", "scanner-1": "qr-l
 EVERY_S: Final = (1.5, 4.0)
 
 
-class ReaderStation:
-    """Implements Station."""
+class ReaderStation(Station):
+    """See the module."""
 
     name = "readers"
 
@@ -56,23 +54,6 @@ class ReaderStation:
         """See Station."""
         return {name: Known(device=name) for name in READERS}
 
-    def accounts(self, password_hash: Mapping[str, str]) -> Sequence[BrokerUser]:
-        """See Station."""
-        del password_hash
-        return ()
-
-    def account_names(self) -> Sequence[str]:
-        """See Station."""
-        return ()
-
-    def topic_prefixes(self) -> Sequence[str]:
-        """See Station."""
-        return ()
-
-    def orders(self) -> Sequence[Order]:
-        """See Station."""
-        return ()
-
     async def run(self, life: Life) -> None:
         """See Station."""
         del life
@@ -84,10 +65,6 @@ class ReaderStation:
         async with asyncio.TaskGroup() as group:
             for reader in self._readers:
                 group.create_task(self._use(life, reader))
-
-    def owed(self) -> int:
-        """A reader keeps nothing."""
-        return 0
 
     async def close(self) -> None:
         """See Station."""
