@@ -1,24 +1,29 @@
 """`campus-aggregator`: set a campus up, run it, let boxes and people in."""
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated
 
 import typer
 
+from aggregator.cli_options import (
+    CONFIG,
+    EXIT_FINDINGS,
+    EXIT_SERVICE_SETTINGS,
+    EXIT_SETTINGS,
+    Authority,
+    Config,
+    Json,
+    Language,
+    Roles,
+    TokenFile,
+    Url,
+    password_of,
+    service_of,
+    settings_of,
+)
+from wire import options
 from wire.i18n import Texts
 from wire.pipe import Output, span_s
-
-if TYPE_CHECKING:
-    from aggregator.service import Service
-    from aggregator.settings import AggregatorSettings
-
-EXIT_FINDINGS: Final = 1
-EXIT_USAGE: Final = 2
-EXIT_SETTINGS: Final = 3
-EXIT_UNREACHABLE: Final = 4
-EXIT_SERVICE_SETTINGS: Final = 78
 
 _T = Texts()
 app = typer.Typer(help=_T("agg.cli.help"), no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -38,51 +43,6 @@ app.add_typer(readers_app, name="readers")
 app.add_typer(document_app, name="document")
 app.add_typer(command_app, name="command")
 app.add_typer(series_app, name="series")
-
-Config = Annotated[Path, typer.Option("--config", "-c", help=_T("agg.cli.opt.config"))]
-Json = Annotated[bool, typer.Option("--json", help=_T("agg.cli.opt.json"))]
-Language = Annotated[str | None, typer.Option("--lang", help=_T("agg.cli.opt.lang"))]
-Roles = Annotated[list[str], typer.Option("--role", help=_T("agg.cli.opt.role"))]
-TokenFile = Annotated[
-    Path | None, typer.Option("--token-file", envvar="CAMPUS_TOKEN_FILE", help=_T("agg.cli.opt.token_file"))
-]
-Url = Annotated[str | None, typer.Option("--url", help=_T("agg.cli.opt.url"))]
-Authority = Annotated[Path | None, typer.Option("--ca", help=_T("agg.cli.opt.ca"))]
-CONFIG: Final = Path("aggregator.yaml")
-
-
-def _lane(name: str) -> str:
-    from wire.topics import LANES
-
-    if name.upper() not in {"", *LANES}:
-        raise typer.BadParameter(_T("agg.cli.bad_lane", name=name, known=" ".join(LANES)))
-    return name.upper()
-
-
-def _span(text: str | None) -> str | None:
-    try:
-        if text is not None:
-            span_s(text)
-    except ValueError:
-        raise typer.BadParameter(_T("agg.cli.bad_since", text=text)) from None
-    return text
-
-
-def _to_stderr(text: str) -> None:
-    typer.echo(text, err=True)
-
-
-def _settings(
-    config: Path, language: str | None, *, exit_code: int = EXIT_SETTINGS, say: Callable[[str], object] = _to_stderr
-) -> "AggregatorSettings":
-    from aggregator.settings import read_settings
-
-    loaded = read_settings(config)
-    if loaded.settings is None:
-        for finding in loaded.findings:
-            say(finding.render(Texts(language)))
-        raise typer.Exit(exit_code)
-    return loaded.settings
 
 
 @app.command(help=_T("agg.cli.init"))
@@ -115,7 +75,7 @@ def check(config: Config = CONFIG, as_json: Json = False, lang: Language = None)
 @app.command(help=_T("agg.cli.run"))
 def run(
     config: Config = CONFIG,
-    log_level: Annotated[str, typer.Option("--log", help=_T("agg.cli.opt.log"))] = "INFO",
+    log_level: Annotated[str, typer.Option("--log", callback=options.log_level, help=_T("agg.cli.opt.log"))] = "INFO",
     lang: Language = None,
 ) -> None:
     """Run until SIGTERM."""
@@ -129,7 +89,7 @@ def run(
     from wire.logs import complain, configure_logging
 
     configure_logging(log_level)
-    settings = _settings(config, lang, exit_code=EXIT_SERVICE_SETTINGS, say=complain)
+    settings = settings_of(config, lang, exit_code=EXIT_SERVICE_SETTINGS, say=complain)
     try:
         asyncio.run(run_aggregator(settings))
     except CertificateError as error:
@@ -148,7 +108,7 @@ def status(config: Config = CONFIG, as_json: Json = False, lang: Language = None
     """Ask the running aggregator how it is."""
     from aggregator.office_cli import show_status
 
-    raise typer.Exit(show_status(_settings(config, lang), as_json=as_json, texts=Texts(lang)))
+    raise typer.Exit(show_status(settings_of(config, lang), as_json=as_json, texts=Texts(lang)))
 
 
 @app.command(help=_T("agg.cli.tail"))
@@ -159,8 +119,8 @@ def tail(  # noqa: PLR0917  typer calls it with names
     ca: Authority = None,
     device: Annotated[str, typer.Option("--device", help=_T("agg.cli.opt.of_device"))] = "",
     topic: Annotated[str, typer.Option("--topic", help=_T("agg.cli.opt.tail_topic"))] = "",
-    lane: Annotated[str, typer.Option("--lane", callback=_lane, help=_T("agg.cli.opt.tail_lane"))] = "",
-    since: Annotated[str | None, typer.Option("--since", callback=_span, help=_T("agg.cli.opt.since"))] = None,
+    lane: Annotated[str, typer.Option("--lane", callback=options.lane, help=_T("agg.cli.opt.tail_lane"))] = "",
+    since: Annotated[str | None, typer.Option("--since", callback=options.span, help=_T("agg.cli.opt.since"))] = None,
     output: Annotated[Output, typer.Option("--output", "-o", help=_T("agg.cli.opt.output"))] = Output.LINE,
     lang: Language = None,
 ) -> None:
@@ -169,12 +129,12 @@ def tail(  # noqa: PLR0917  typer calls it with names
 
     from aggregator.tail_cli import tail as follow
 
-    service = _service(config, url, token_file, ca, lang)
+    service = service_of(config, url, token_file, ca, lang)
     code = follow(
         service,
         {"device": device, "topic": topic, "lane": lane},
         output=output,
-        zone=ZoneInfo(_settings(config, lang).zone) if url is None else None,
+        zone=ZoneInfo(settings_of(config, lang).zone) if url is None else None,
         since_s=None if since is None else span_s(since),
         texts=Texts(lang),
     )
@@ -201,7 +161,7 @@ def edge_add(
     """Print a one-time token for a box. Works beside the running service."""
     from aggregator.office_cli import add_edge
 
-    raise typer.Exit(add_edge(_settings(config, lang), name, valid_h, Texts(lang)))
+    raise typer.Exit(add_edge(settings_of(config, lang), name, valid_h, Texts(lang)))
 
 
 @edge_app.command("list", help=_T("agg.cli.edge_list"))
@@ -209,7 +169,7 @@ def edge_list(config: Config = CONFIG, as_json: Json = False, lang: Language = N
     """All boxes that ever joined."""
     from aggregator.office_cli import list_edges
 
-    raise typer.Exit(list_edges(_settings(config, lang), as_json=as_json, texts=Texts(lang)))
+    raise typer.Exit(list_edges(settings_of(config, lang), as_json=as_json, texts=Texts(lang)))
 
 
 @edge_app.command("revoke", help=_T("agg.cli.edge_revoke"))
@@ -217,7 +177,7 @@ def edge_revoke(name: Annotated[str, typer.Argument()], config: Config = CONFIG,
     """Refuse a box from now on."""
     from aggregator.office_cli import revoke_edge
 
-    raise typer.Exit(revoke_edge(_settings(config, lang), name, Texts(lang)))
+    raise typer.Exit(revoke_edge(settings_of(config, lang), name, Texts(lang)))
 
 
 @token_app.command("create", help=_T("agg.cli.token_create"))
@@ -231,7 +191,7 @@ def token_create(
     """Print a token for a program; it is shown only here."""
     from aggregator.office_cli import create_token
 
-    raise typer.Exit(create_token(_settings(config, lang), name, role, valid_days, Texts(lang)))
+    raise typer.Exit(create_token(settings_of(config, lang), name, role, valid_days, Texts(lang)))
 
 
 @token_app.command("list", help=_T("agg.cli.token_list"))
@@ -239,7 +199,7 @@ def token_list(config: Config = CONFIG, as_json: Json = False, lang: Language = 
     """All tokens, never their secrets."""
     from aggregator.office_cli import list_tokens
 
-    raise typer.Exit(list_tokens(_settings(config, lang), as_json=as_json, texts=Texts(lang)))
+    raise typer.Exit(list_tokens(settings_of(config, lang), as_json=as_json, texts=Texts(lang)))
 
 
 @token_app.command("revoke", help=_T("agg.cli.token_revoke"))
@@ -247,7 +207,7 @@ def token_revoke(token_id: Annotated[str, typer.Argument()], config: Config = CO
     """From now on it opens nothing."""
     from aggregator.office_cli import revoke_token
 
-    raise typer.Exit(revoke_token(_settings(config, lang), token_id, Texts(lang)))
+    raise typer.Exit(revoke_token(settings_of(config, lang), token_id, Texts(lang)))
 
 
 @user_app.command("add", help=_T("agg.cli.user_add"))
@@ -258,7 +218,7 @@ def user_add(
     from aggregator.office_cli import add_user
 
     texts = Texts(lang)
-    raise typer.Exit(add_user(_settings(config, lang), name, role, _password(texts), texts))
+    raise typer.Exit(add_user(settings_of(config, lang), name, role, password_of(texts), texts))
 
 
 @user_app.command("passwd", help=_T("agg.cli.user_passwd"))
@@ -267,7 +227,7 @@ def user_passwd(name: Annotated[str, typer.Argument()], config: Config = CONFIG,
     from aggregator.office_cli import set_password
 
     texts = Texts(lang)
-    raise typer.Exit(set_password(_settings(config, lang), name, _password(texts), texts))
+    raise typer.Exit(set_password(settings_of(config, lang), name, password_of(texts), texts))
 
 
 @terminal_app.command("add", help=_T("agg.cli.terminal_add"))
@@ -283,7 +243,7 @@ def terminal_add(  # noqa: PLR0917  typer calls it with names
     from aggregator.office_cli import add_terminal
 
     raise typer.Exit(
-        add_terminal(_settings(config, lang), name, Texts(lang), spoken=spoken, prefix=prefix, device_id=device_id)
+        add_terminal(settings_of(config, lang), name, Texts(lang), spoken=spoken, prefix=prefix, device_id=device_id)
     )
 
 
@@ -292,7 +252,7 @@ def readers_rebuild(name: Annotated[str, typer.Argument()], config: Config = CON
     """Throw away what a reader made and make it again; only while the service is stopped."""
     from aggregator.office_cli import rebuild_reader
 
-    raise typer.Exit(rebuild_reader(_settings(config, lang), name, Texts(lang)))
+    raise typer.Exit(rebuild_reader(settings_of(config, lang), name, Texts(lang)))
 
 
 @document_app.command("put", help=_T("agg.cli.document_put"))
@@ -306,7 +266,7 @@ def document_put(
     """A new version of a document for one box."""
     from aggregator.documents_cli import put_document
 
-    raise typer.Exit(put_document(_settings(config, lang), edge, name, file, Texts(lang)))
+    raise typer.Exit(put_document(settings_of(config, lang), edge, name, file, Texts(lang)))
 
 
 @document_app.command("list", help=_T("agg.cli.document_list"))
@@ -319,7 +279,7 @@ def document_list(
     """What a box ought to have."""
     from aggregator.documents_cli import list_documents
 
-    raise typer.Exit(list_documents(_settings(config, lang), edge, as_json=as_json, texts=Texts(lang)))
+    raise typer.Exit(list_documents(settings_of(config, lang), edge, as_json=as_json, texts=Texts(lang)))
 
 
 @series_app.command("rebuild", help=_T("agg.cli.series_rebuild"))
@@ -327,7 +287,7 @@ def series_rebuild(config: Config = CONFIG, lang: Language = None) -> None:
     """Write every point of the ledger anew; only while the service is stopped."""
     from aggregator.series_cli import rebuild_series
 
-    raise typer.Exit(rebuild_series(_settings(config, lang), Texts(lang)))
+    raise typer.Exit(rebuild_series(settings_of(config, lang), Texts(lang)))
 
 
 @series_app.command("setup", help=_T("agg.cli.series_setup"))
@@ -335,7 +295,7 @@ def series_setup(config: Config = CONFIG, lang: Language = None) -> None:
     """Make the database or bucket in InfluxDB."""
     from aggregator.series_cli import set_up_series
 
-    raise typer.Exit(set_up_series(_settings(config, lang), Texts(lang)))
+    raise typer.Exit(set_up_series(settings_of(config, lang), Texts(lang)))
 
 
 @command_app.command("send", help=_T("agg.cli.command_send"))
@@ -358,7 +318,7 @@ def command_send(  # noqa: PLR0917  typer calls it with names
 
     texts = Texts(lang)
     code = send_command(
-        _service(config, url, token_file, ca, lang),
+        service_of(config, url, token_file, ca, lang),
         name,
         devices,
         arguments=arguments or (),
@@ -387,7 +347,7 @@ def command_list(  # noqa: PLR0917  typer calls it with names
     """The newest commands, and how they stand."""
     from aggregator.commands_cli import list_commands
 
-    service, texts = _service(config, url, token_file, ca, lang), Texts(lang)
+    service, texts = service_of(config, url, token_file, ca, lang), Texts(lang)
     raise typer.Exit(
         list_commands(service, device=device, group=group, state=state, limit=limit, as_json=as_json, texts=texts)
     )
@@ -406,46 +366,8 @@ def command_show(  # noqa: PLR0917  typer calls it with names
     """One command."""
     from aggregator.commands_cli import show_command
 
-    service = _service(config, url, token_file, ca, lang)
+    service = service_of(config, url, token_file, ca, lang)
     raise typer.Exit(show_command(service, command_id, as_json=as_json, texts=Texts(lang)))
-
-
-def _service(
-    config: Path, url: str | None, token_file: Path | None, ca: Path | None, language: str | None
-) -> "Service":
-    """The running service, here or elsewhere; ends with its code when it or the token is not there."""
-    from aggregator.parts import RUN_FILE
-    from aggregator.service import Service, ServiceUnreachable, running, trusting
-
-    texts = Texts(language)
-    if token_file is None:
-        typer.echo(texts("agg.command.no_token"), err=True)
-        raise typer.Exit(EXIT_USAGE)
-    try:
-        token = (sys.stdin.readline() if str(token_file) == "-" else token_file.read_text(encoding="utf-8")).strip()
-    except (OSError, ValueError) as error:
-        typer.echo(texts("finding.unreadable", cause=f"{token_file}: {error}"), err=True)
-        raise typer.Exit(EXIT_USAGE) from None
-    if url is not None:
-        try:
-            return Service(url.rstrip("/"), token, None if ca is None else trusting(ca))
-        except OSError as error:
-            typer.echo(texts("finding.unreadable", cause=f"{ca}: {error.strerror or error}"), err=True)
-            raise typer.Exit(EXIT_USAGE) from None
-    try:
-        return running(_settings(config, language).data_dir / RUN_FILE, token)
-    except ServiceUnreachable as error:
-        typer.echo(texts("agg.status.unreachable", cause=error), err=True)
-        raise typer.Exit(EXIT_UNREACHABLE) from None
-
-
-def _password(texts: Texts) -> str:
-    if sys.stdin.isatty():
-        password: str = typer.prompt(
-            texts("agg.user.password"), hide_input=True, confirmation_prompt=texts("agg.user.again")
-        )
-        return password
-    return sys.stdin.readline().rstrip("\n")
 
 
 def main() -> None:

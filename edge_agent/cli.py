@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
 import typer
 
-from wire.i18n import Texts, language_of
+from wire import options
+from wire.i18n import Texts
 from wire.pipe import Output
 
 if TYPE_CHECKING:
@@ -24,37 +25,6 @@ _T = Texts()
 app = typer.Typer(help=_T("edge.cli.help"), no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
-def _language(tag: str | None) -> str | None:
-    return language_of(tag) if tag else None
-
-
-def _log_level(name: str) -> str:
-    from wire.logs import LEVELS
-
-    if name.upper() not in LEVELS:
-        raise typer.BadParameter(_T("edge.cli.bad_log", name=name, known=", ".join(LEVELS)))
-    return name.upper()
-
-
-def _lane(name: str) -> str:
-    from wire.topics import LANES
-
-    if name.upper() not in {"", *LANES}:
-        raise typer.BadParameter(_T("edge.cli.bad_lane", name=name, known=" ".join(LANES)))
-    return name.upper()
-
-
-def _span(text: str | None) -> str | None:
-    from wire.pipe import span_s
-
-    try:
-        if text is not None:
-            span_s(text)
-    except ValueError:
-        raise typer.BadParameter(_T("edge.cli.bad_since", text=text)) from None
-    return text
-
-
 def _settings(config: Path, language: str | None) -> "EdgeSettings":
     """Of a file that can be used; ends with what is wrong with it otherwise."""
     from edge_agent.check_cli import load_or_report
@@ -67,7 +37,7 @@ def _settings(config: Path, language: str | None) -> "EdgeSettings":
 
 Config = Annotated[Path, typer.Option("--config", "-c", help=_T("edge.cli.opt.config"))]
 Json = Annotated[bool, typer.Option("--json", help=_T("edge.cli.opt.json"))]
-Language = Annotated[str | None, typer.Option("--lang", callback=_language, help=_T("edge.cli.opt.lang"))]
+Language = Annotated[str | None, typer.Option("--lang", callback=options.language, help=_T("edge.cli.opt.lang"))]
 
 PasswordFile = Annotated[Path | None, typer.Option("--password-file", help=_T("edge.cli.opt.password_file"))]
 
@@ -162,7 +132,7 @@ _ENROL_EXITS: Final = {
 @app.command(help=_T("edge.cli.run"))
 def run(
     config: Config = DEFAULT_CONFIG,
-    log_level: Annotated[str, typer.Option("--log", callback=_log_level, help=_T("edge.cli.opt.log"))] = "INFO",
+    log_level: Annotated[str, typer.Option("--log", callback=options.log_level, help=_T("edge.cli.opt.log"))] = "INFO",
     lang: Language = None,
 ) -> None:
     """Run until SIGTERM."""
@@ -244,8 +214,8 @@ def tail(  # noqa: PLR0917  typer calls it with names
     config: Config = DEFAULT_CONFIG,
     device: Annotated[str, typer.Option("--device", help=_T("edge.cli.opt.device"))] = "",
     topic: Annotated[str, typer.Option("--topic", help=_T("edge.cli.opt.topic"))] = "",
-    lane: Annotated[str, typer.Option("--lane", callback=_lane, help=_T("edge.cli.opt.lane"))] = "",
-    since: Annotated[str | None, typer.Option("--since", callback=_span, help=_T("edge.cli.opt.since"))] = None,
+    lane: Annotated[str, typer.Option("--lane", callback=options.lane, help=_T("edge.cli.opt.lane"))] = "",
+    since: Annotated[str | None, typer.Option("--since", callback=options.span, help=_T("edge.cli.opt.since"))] = None,
     output: Annotated[Output, typer.Option("--output", "-o", help=_T("edge.cli.opt.output"))] = Output.LINE,
     no_follow: Annotated[bool, typer.Option("--no-follow", help=_T("edge.cli.opt.no_follow"))] = False,  # noqa: FBT002  typer's way
     lang: Language = None,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
+from wire import options
 from wire.i18n import Texts
 
 EXIT_FINDINGS: Final = 1
@@ -17,14 +18,6 @@ EXIT_INTERRUPTED: Final = 130
 _T = Texts()
 _Result = TypeVar("_Result")
 app = typer.Typer(help=_T("sim.cli.help"), no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-
-
-def _log_level(name: str) -> str:
-    from wire.logs import LEVELS
-
-    if name.upper() not in LEVELS:
-        raise typer.BadParameter(_T("sim.cli.bad_log", name=name, known=", ".join(LEVELS)))
-    return name.upper()
 
 
 def _zone(name: str) -> str:
@@ -45,7 +38,7 @@ def _ids(names: list[str] | None) -> list[str] | None:
     return names
 
 
-Language = Annotated[str | None, typer.Option("--lang", help=_T("sim.cli.opt.lang"))]
+Language = Annotated[str | None, typer.Option("--lang", callback=options.language, help=_T("sim.cli.opt.lang"))]
 Seed = Annotated[int, typer.Option("--seed", help=_T("sim.cli.opt.seed"))]
 ForSeconds = Annotated[float | None, typer.Option("--for", min=0.1, help=_T("sim.cli.opt.for"))]
 
@@ -67,7 +60,7 @@ def run(  # noqa: PLR0917  typer calls it with names
     zone: Annotated[str, typer.Option("--zone", callback=_zone, help=_T("sim.cli.opt.zone"))] = "Asia/Shanghai",
     for_s: ForSeconds = None,
     journal: Annotated[Path | None, typer.Option("--journal", help=_T("sim.cli.opt.journal"))] = None,
-    log_level: Annotated[str, typer.Option("--log", callback=_log_level, help=_T("sim.cli.opt.log"))] = "INFO",
+    log_level: Annotated[str, typer.Option("--log", callback=options.log_level, help=_T("sim.cli.opt.log"))] = "INFO",
     lang: Language = None,
 ) -> None:
     """Run FaceSluice terminals."""
