@@ -9,6 +9,7 @@ lived a while; a child that ends at once with the exit code of bad settings is n
 """
 
 import asyncio
+import atexit
 import contextlib
 import logging
 import os
@@ -226,6 +227,12 @@ def free_ports(count: int, host: str = "127.0.0.1", *, wanted: int = 0) -> list[
 # whoever asked can. The oldest is let go when its server has long been there.
 _RESERVED_MAX: Final = 256
 _reserved: deque[socket.socket] = deque()
+
+
+@atexit.register
+def _let_go() -> None:
+    while _reserved:
+        _reserved.pop().close()
 
 
 def _reserve(host: str, port: int) -> int:

@@ -44,6 +44,8 @@ DEVICES_MAX: Final = 32
 OPENING: Final = "AccessDoor"
 # Releases of more doors than this at once want a second person, and that is not built.
 RELEASES_MAX: Final = 5
+# Who opens a door for somebody says why, in as many characters.
+REASON_MIN: Final = 2
 KEY_KEPT_S: Final = 7 * 86_400
 WAITING_MAX: Final = 4096
 # Between the asking and the drawing of a lease; with the 10 s of the lease itself nothing happens later than 11 s after
@@ -171,6 +173,8 @@ class CommandDesk:
             profile = self._profiles.get(row["profile"])
             if profile is not None:
                 self._possible(profile, device, request)
+            if self.is_release(row["profile"], request.name) and len(request.reason.strip()) < REASON_MIN:
+                raise Refused(422, "reason_required", {"device": device})
             asked.append(
                 Asked(
                     command_id=self._random(16).hex(),

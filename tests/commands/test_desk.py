@@ -234,6 +234,13 @@ async def test_what_cannot_be_done_is_told_before_anything_is_sent(
     assert box.heard() == []
 
 
+@pytest.mark.parametrize("reason", ["", "  ", "x"])
+async def test_no_door_is_opened_without_a_reason(box: Box, reason: str) -> None:
+    refused = await ask(box, reason=reason)
+    assert (refused.status_code, refused.json()["code"]) == (422, "reason_required")
+    assert box.heard() == []
+
+
 async def test_who_looks_after_devices_sets_clocks_and_opens_no_door(box: Box) -> None:
     box.beat()
     assert (await ask(box, role=Role.OPS)).status_code == 403
