@@ -141,7 +141,7 @@ def parse(path: Path, raw: bytes) -> Source:
         source.findings.append(_broken(source, place, "not_utf8"))
         return source
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml_syntax.compose(text)
     except yaml.YAMLError as error:
         line, column, problem = yaml_syntax.locate(text, error)
         place = min(line, len(source.lines)), column

@@ -35,6 +35,7 @@ from wire.clock import Clock
 from wire.records import Credential, CredentialKind, Event, Record
 from wire.topics import LANES, Down
 
+PROFILES = load_catalogue().profiles
 PASSWORD = "correct horse battery"
 ORIGIN = "http://campus.test"
 HOLDER = "ab" * 16
@@ -186,7 +187,7 @@ async def assembled(
             sign=lambda message: message[-32:],
             send=send,
             devices=registry.devices,
-            profiles=load_catalogue(()).profiles,
+            profiles=PROFILES,
         )
         admission = Admission(
             ledger, campus=CAMPUS, clock=clock, enrolled=enrolment.enrolled, limits=GroupLimits(linger_s=0.001)

@@ -101,7 +101,9 @@ def test_only_the_listed_routes_ask_for_no_account(route: Route):
     assert bool(route.requirement.roles) is (route.name not in WITHOUT_ACCOUNT)
 
 
-@pytest.mark.parametrize("route", [r for r in ROUTES if r.requirement.credential is not Credential.NONE], ids=str)
+@pytest.mark.parametrize(
+    "route", [r for r in ROUTES if r.requirement.credential is not Credential.NONE], ids=lambda route: route.name
+)
 async def test_nobody_gets_in_without_a_credential(rig: Rig, route: Route):
     async with rig.client() as client:
         answer = await route.call(client)

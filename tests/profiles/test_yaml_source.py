@@ -9,12 +9,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
+from device_profiles import yaml_syntax
+from device_profiles.catalogue import SHIPPED, profile_files
 from device_profiles.findings import Finding, nearest
 from device_profiles.protocols import StrictModel
 from device_profiles.yaml_source import DEPTH_MAX, FILE_BYTES_MAX, Source, load, parse, validate
 from wire.i18n import LANGUAGES, Texts
 
 PATH = Path("some.yaml")
+PROJECT = Path(__file__).parents[2]
+WRITTEN = sorted([*PROJECT.glob("*/samples/*.yaml"), *PROJECT.glob("tests/settings/ten*/*.yaml")])
 
 
 class Door(StrictModel):
@@ -450,3 +454,19 @@ VALUES = st.recursive(
 @given(st.dictionaries(st.sampled_from(["name", "password", "kind", "doors", "other"]), VALUES))
 def test_any_value_under_a_known_key_gives_findings_or_data(document: dict[str, object]) -> None:
     must_answer(parsed(yaml.safe_dump(document, allow_unicode=True)))
+
+
+@pytest.mark.parametrize("path", [*profile_files(SHIPPED), *WRITTEN], ids=lambda path: path.name)
+def test_both_parsers_of_yaml_build_the_same_tree(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert tree(yaml_syntax.compose(text)) == tree(yaml.compose(text, Loader=yaml.SafeLoader))
+
+
+def tree(node: yaml.Node) -> tuple[object, ...]:
+    value = node.value
+    if isinstance(node, yaml.MappingNode):
+        value = [(tree(key), tree(held)) for key, held in node.value]
+    elif isinstance(node, yaml.SequenceNode):
+        value = [tree(held) for held in node.value]
+    places = [(mark.line, mark.column, mark.index) for mark in (node.start_mark, node.end_mark)]
+    return type(node), node.tag, places, value
