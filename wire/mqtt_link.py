@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import itertools
 import socket
-import ssl
 import threading
 from collections.abc import Callable
 from typing import Any, Final, Self
@@ -28,12 +27,15 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from wire.mqtt_broker import BrokerAddress, ClientTls, LinkError, LinkRefused, Message
-from wire.sockets import acknowledged, forget, given
+from wire.mqtt_socket import GatheringClient, GatheringSocket
+from wire.sockets import acknowledged, given
 
 __all__ = ["BrokerAddress", "LinkError", "LinkRefused", "Message", "MqttLink"]
 
 
 MISC_INTERVAL_S: Final = 1.0
+# Packets in one turn of the loop; then others have theirs.
+PACKETS_AT_ONCE: Final = 64
 _OUT_OF_WINDOW: Final = 1000
 # MQTT 5's reason "No matching subscribers".
 _NOBODY_LISTENS: Final = 0x10
@@ -61,6 +63,8 @@ class MqttLink:
         self._cause: Exception | None = None
         self._numbers = itertools.count(1)
         self._paused = False
+        self._sock: GatheringSocket | None = None
+        self._listens_for_room = False
         self.closed = asyncio.Event()
         self.session_present = False
         # Messages of QoS 1 that the broker took and had nobody to hand to; only MQTT 5 brokers say so.
@@ -87,7 +91,7 @@ class MqttLink:
         receive_maximum: QoS 1 messages the broker may have unacknowledged towards us (MQTT 5 only).
         on_message is called in the loop; an exception in it ends the link with that cause.
         """
-        client = paho.Client(
+        client = GatheringClient(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
             protocol=MQTTProtocolVersion.MQTTv5 if version == 5 else MQTTProtocolVersion.MQTTv311,
@@ -140,6 +144,8 @@ class MqttLink:
             clean_start=clean if version == 5 else paho.MQTT_CLEAN_START_FIRST_ONLY,
             properties=properties,
         )
+        if not isinstance(self._client.socket(), GatheringSocket):
+            raise TypeError("this paho does not let us bring a socket along; see wire.mqtt_socket")
 
     # --- what callers use -----------------------------------------------------------------------------
 
@@ -178,6 +184,8 @@ class MqttLink:
             waiter.set_result(None)
         else:
             self._published[info.mid] = waiter
+            # Only while an answer is awaited: of what is said with QoS 0 paho would make objects for a listener, too.
+            self._client.on_publish = self._on_publish
         return waiter
 
     def _failed(self, waiter: "asyncio.Future[None]") -> "asyncio.Future[None]":
@@ -208,9 +216,8 @@ class MqttLink:
         """Stop reading: what comes waits in TCP, then in the broker. A handful of messages already read may still be
         handed over. A pause of two keep-alives ends the link.
         """
-        sock = self._client.socket()
-        if not self._paused and not self.closed.is_set() and sock is not None:
-            self._loop.remove_reader(sock)
+        if not self._paused and not self.closed.is_set() and self._sock is not None:
+            self._loop.remove_reader(self._sock)
         self._paused = True
 
     def resume(self) -> None:
@@ -218,42 +225,37 @@ class MqttLink:
         if not self._paused:
             return
         self._paused = False
-        sock = self._client.socket()
-        if not self.closed.is_set() and sock is not None and sock.fileno() >= 0:
-            self._loop.add_reader(sock, self._readable)
+        if not self.closed.is_set() and self._sock is not None and self._sock.fileno() >= 0:
+            self._loop.add_reader(self._sock, self._readable)
             self._loop.call_soon(self._readable)
 
     def unsent(self) -> bool:
-        """Whether the socket still has bytes to write."""
-        return bool(self._client.want_write())
+        """Whether there are bytes that the kernel does not have yet."""
+        return self._client.want_write() or (self._sock is not None and self._sock.unsent > 0)
 
     def mark(self) -> int | None:
         """How far the stream has come, for `arrived`. None when the socket does not take any more now."""
         if self.unsent() and not self.closed.is_set():
-            # paho writes when the loop comes round.
+            # Else it leaves when the loop comes round.
             self._writable()
-        sock = self._raw()
         try:
-            return None if sock is None or self.unsent() else given(sock)
+            return None if self._sock is None or self.unsent() else given(self._sock.raw)
         except (OSError, ValueError):
             return None
 
     def arrived(self, mark: int | None) -> bool:
         """Whether the broker's machine has all that was sent up to there; what it has not may still arrive later."""
-        sock = self._raw()
         up_to = self.mark() if mark is None else mark
         try:
-            return sock is None or (up_to is not None and acknowledged(sock) >= up_to)
+            return self._sock is None or (up_to is not None and acknowledged(self._sock.raw) >= up_to)
         except (OSError, ValueError):
             return True
-
-    def _raw(self) -> socket.socket | None:
-        sock = self._client.socket()
-        return sock if isinstance(sock, socket.socket) else None
 
     async def close(self) -> None:
         """Say goodbye and end. The will is not published."""
         if not self.closed.is_set():
+            if self._sock is not None:
+                self._sock.keeps_word = True
             with contextlib.suppress(OSError):
                 self._client.disconnect()
                 self._client.loop_write()
@@ -272,19 +274,16 @@ class MqttLink:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_paho_message
-        client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
         client.on_socket_open = lambda _c, _u, sock: self._in_loop(self._watch, sock)
         client.on_socket_close = lambda _c, _u, sock: self._in_loop(self._unwatch, sock)
         client.on_socket_register_write = lambda _c, _u, sock: self._in_loop(self._want_write, sock)
-        client.on_socket_unregister_write = lambda _c, _u, sock: self._in_loop(self._unwant_write, sock)
 
     def _uninstall(self) -> None:
         # paho closes its sockets once more when it is collected, in whatever thread and long after our loop is gone.
         client = self._client
         client.on_connect = client.on_disconnect = client.on_message = client.on_publish = client.on_subscribe = None
-        client.on_socket_open = client.on_socket_close = None
-        client.on_socket_register_write = client.on_socket_unregister_write = None
+        client.on_socket_open = client.on_socket_close = client.on_socket_register_write = None
 
     def _in_loop(self, function: Callable[[Any], None], sock: Any) -> None:  # noqa: ANN401  paho's own type is loose
         # Only the dial runs in another thread; waking the loop through its pipe for every message would be dear.
@@ -293,56 +292,70 @@ class MqttLink:
         else:
             self._loop.call_soon_threadsafe(function, sock)
 
-    def _watch(self, sock: socket.socket) -> None:
+    def _watch(self, sock: GatheringSocket) -> None:
         if self.closed.is_set() or sock.fileno() < 0:
             return
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._sock = sock
         self._loop.add_reader(sock, self._readable)
         self._tick()
 
-    def _unwatch(self, sock: Any) -> None:  # noqa: ANN401  paho's own type is loose
+    def _unwatch(self, sock: GatheringSocket) -> None:
         if sock.fileno() >= 0:
             self._loop.remove_reader(sock)
             self._loop.remove_writer(sock)
 
-    def _want_write(self, sock: socket.socket) -> None:
-        if not self.closed.is_set() and sock.fileno() >= 0:
-            self._loop.add_writer(sock, self._writable)
+    def _want_write(self, _sock: GatheringSocket) -> None:
+        # paho asks once, until it is rid of everything. What is said in one turn of the loop leaves together.
+        self._loop.call_soon(self._writable)
 
-    def _unwant_write(self, sock: socket.socket) -> None:
-        if sock.fileno() >= 0:
-            self._loop.remove_writer(sock)
+    def _listen_for_room(self, sock: GatheringSocket) -> None:
+        """Hear of the socket taking more only while something waits for that."""
+        waits = sock.unsent > 0
+        if waits != self._listens_for_room:
+            self._listens_for_room = waits
+            if waits:
+                self._loop.add_writer(sock, self._writable)
+            else:
+                self._loop.remove_writer(sock)
 
     def _readable(self) -> None:
-        if self._paused or self.closed.is_set():
-            return
-        # An exception from the caller's callback ends this link and is kept as its cause: silence would be worse.
-        try:
-            result = self._client.loop_read()
-        except Exception as error:  # noqa: BLE001  see above
-            self._end(error)
-            return
-        if result != paho.MQTT_ERR_SUCCESS:
-            self._end(LinkError(f"MQTT broker {self._address}: {paho.error_string(result)}"))
-            return
-        # One TLS record may hold several packets; what the TLS layer has buffered never makes the socket readable.
-        sock = self._client.socket()
-        if isinstance(sock, ssl.SSLSocket) and sock.pending():
-            self._loop.call_soon(self._readable)
+        for _ in range(PACKETS_AT_ONCE):
+            if self._paused or self.closed.is_set():
+                return
+            # An exception from the caller's callback ends this link and is kept as its cause: silence would be worse.
+            try:
+                result = self._client.loop_read()
+            except Exception as error:  # noqa: BLE001  see above
+                self._end(error)
+                return
+            if not self._is_well(result) or self._sock is None or not self._sock.pending():
+                return
+        # What is here already never makes the socket readable.
+        self._loop.call_soon(self._readable)
 
     def _writable(self) -> None:
-        result = self._client.loop_write()
+        sock = self._sock
+        if sock is None or self.closed.is_set() or not self._is_well(self._client.loop_write()) or self.closed.is_set():
+            return
+        try:
+            sock.flush()
+        except OSError as error:
+            self._end(LinkError(f"MQTT broker {self._address}: {error}"))
+            return
+        self._listen_for_room(sock)
+        if self._client.want_write() and not sock.unsent:
+            self._loop.call_soon(self._writable)
+
+    def _is_well(self, result: int) -> bool:
+        """Whether paho is content; if not, the link ends."""
         if result != paho.MQTT_ERR_SUCCESS:
             self._end(LinkError(f"MQTT broker {self._address}: {paho.error_string(result)}"))
+        return result == paho.MQTT_ERR_SUCCESS
 
     def _tick(self) -> None:
-        if self.closed.is_set():
-            return
-        result = self._client.loop_misc()
-        if result != paho.MQTT_ERR_SUCCESS:
-            self._end(LinkError(f"MQTT broker {self._address}: {paho.error_string(result)}"))
-            return
-        self._misc = self._loop.call_later(MISC_INTERVAL_S, self._tick)
+        if not self.closed.is_set() and self._is_well(self._client.loop_misc()):
+            self._misc = self._loop.call_later(MISC_INTERVAL_S, self._tick)
 
     def _on_connect(
         self, _client: paho.Client, _data: object, flags: paho.ConnectFlags, reason: ReasonCode, _p: object
@@ -371,6 +384,8 @@ class MqttLink:
     def _on_publish(self, _client: paho.Client, _data: object, mid: int, reason: ReasonCode, _p: object) -> None:
         self.unheard += reason.value == _NOBODY_LISTENS
         waiter = self._published.pop(mid, None)
+        if not self._published:
+            self._client.on_publish = None
         if waiter is None or waiter.done():
             return
         if reason.is_failure:
@@ -402,13 +417,11 @@ class MqttLink:
             self._misc.cancel()
         self._uninstall()
         sock = self._client.socket()
-        if sock is not None:
+        if isinstance(sock, GatheringSocket):
             self._unwatch(sock)
             # paho closes its socket only inside its own error paths; this one ends by our decision.
-            with contextlib.suppress(OSError, ValueError):
-                if not flush and isinstance(sock, socket.socket):
-                    forget(sock)
-                sock.close()
+            sock.keeps_word = flush
+            sock.close()
         waiters = [*self._published.values(), *self._subscribed.values(), self._connected]
         self._published.clear()
         self._subscribed.clear()

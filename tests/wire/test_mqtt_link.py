@@ -301,7 +301,7 @@ async def standstill() -> AsyncIterator[tuple[Standstill, MqttLink]]:
     serving = asyncio.create_task(broker.serve())
     link = await MqttLink.connect(broker.address, lambda _message: None, client_id="box")
     # Our kernel takes much more than theirs, so that what follows waits in it and not in paho.
-    link._client.socket().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    link._client.socket().raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
     try:
         held = 0
         while held < 3:
