@@ -74,6 +74,10 @@ class AlarmReader(Reader):
         params = {"first": first, "second": second, "third": third, "opened": opened, "id": alarm_id, "limit": limit}
         return [alarm_of(row) for row in await self._ask("page", params)]
 
+    async def open_counts(self) -> dict[tuple[str, State], int]:
+        """How many alarms are not resolved, by kind and state; what there is none of is left out."""
+        return {(row["kind"], State(row["state"])): row["alarms"] for row in await self._ask("open_counts", {})}
+
     async def _ask(self, statement: str, params: Mapping[str, object]) -> list[sqlite3.Row]:
         async with self._view.read() as connection:
             return list(await connection.execute_fetchall(SQL[statement], dict(params)))

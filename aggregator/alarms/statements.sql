@@ -32,6 +32,10 @@ SELECT * FROM alarm_steps WHERE alarm = :alarm ORDER BY position LIMIT 1000;
 -- What is not resolved; the newest first.
 SELECT * FROM alarms WHERE state IN ('new', 'acked') ORDER BY opened DESC, id LIMIT :limit;
 
+-- name: open_counts
+-- How many of each kind are not resolved.
+SELECT kind, state, COUNT(*) AS alarms FROM alarms WHERE state IN ('new', 'acked') GROUP BY kind, state;
+
 -- name: last_resolved
 -- What was settled last; the newest first.
 SELECT * FROM alarms WHERE state = 'resolved' ORDER BY changed DESC, id LIMIT :limit;

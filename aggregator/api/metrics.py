@@ -32,6 +32,7 @@ async def metrics(campus: CampusOf, _who: Annotated[Principal, require(*READERS)
         *_readers(health["readers"]),
         *_boxes(campus),
         *_devices(campus, devices),
+        await _alarms(campus),
         *process_families(campus.started_ns),
     ]
     return Response(render(families), headers={"Content-Type": CONTENT_TYPE})
@@ -90,6 +91,17 @@ def _devices(campus: Campus, devices: list[dict[str, Any]]) -> Iterator[Family]:
         if row["edge"] in live and _heard(campus, live[row["edge"]].heard_ns)
     ]
     yield Family("campus_device_up", "gauge", "1 while a device is there; absent while its box is not heard.", samples)
+
+
+async def _alarms(campus: Campus) -> Family:
+    counted = sorted((await campus.alarms.open_counts()).items())
+    samples = [Sample(count, {"kind": kind, "state": state}) for (kind, state), count in counted]
+    return Family(
+        "campus_aggregator_alarms_open",
+        "gauge",
+        "Alarms that nobody has resolved; absent where there are none.",
+        samples,
+    )
 
 
 def _heard(campus: Campus, heard_ns: int) -> bool:

@@ -1,6 +1,7 @@
 """The campus' page for Prometheus."""
 
 from aggregator.accounts import Role
+from aggregator.alarms import State
 from aggregator.silence import EDGE_SILENT_S
 from tests.api.rig import CARD, HOLDER, TAIL, Rig
 from tests.support.prometheus import samples, value
@@ -48,6 +49,19 @@ async def test_it_says_how_the_campus_its_readers_its_boxes_and_its_devices_are(
     assert value(found, "campus_device_up", device=device) == 1
     assert value(found, "process_start_time_seconds") == rig.campus.started_ns / 1e9
     assert not any("made_up" in name for name, _ in found)
+
+
+async def test_open_alarms_are_counted_by_kind_and_by_who_has_seen_them(rig: Rig) -> None:
+    doors = [f"{rig.box.edge}/door-{number}" for number in (1, 2)]
+    forced = [
+        rig.box.event(topic="Door/State/DoorAlarm", device=one, values={"state": "DoorForcedOpen"}) for one in doors
+    ]
+    await rig.deliver(*forced)
+    found, *_ = await rig.campus.alarms.page((State.NEW,))
+    await rig.campus.alarm_desk.acknowledge(found, "chen")
+    counted = samples(await page(rig))
+    assert value(counted, "campus_aggregator_alarms_open", kind="door_forced", state="new") == 1
+    assert value(counted, "campus_aggregator_alarms_open", kind="door_forced", state="acked") == 1
 
 
 async def test_nothing_of_a_box_that_is_not_heard_any_more_is_shown_as_new(rig: Rig) -> None:
