@@ -2,6 +2,8 @@
 # later with venv (Debian: apt-get install python3-venv), and no root.
 PYTHON ?= python3
 ARGS ?=
+# Files of tests at a time. Many of them wait for processes and servers, so two are quicker than one on any machine.
+JOBS ?= 2
 RUN := .venv-run
 DEV := .venv-dev
 PIP := -m pip --disable-pip-version-check --quiet
@@ -14,6 +16,7 @@ help:
 	@echo "             ARGS=\"--for 30 --report out.json\"   for 30 s, and what became of every record"
 	@echo "             ARGS=\"--for 30 --chaos\"             while processes are killed at random"
 	@echo "make test    all tests          ARGS=\"tests/wire -k codec\"   some"
+	@echo "             JOBS=0                               one after the other, as a debugger wants it"
 	@echo "make simulate  a thousand seeded campuses in virtual time, with kills, cuts and rollbacks"
 	@echo "             ARGS=\"17 --trace\"   one of them, told step by step"
 	@echo "make bench   what the chain costs and takes on this machine, in about seven minutes"
@@ -50,7 +53,7 @@ demo: $(RUN)/ready
 	@trap : INT; $(RUN)/bin/campus-sim demo $(ARGS) || [ $$? -eq 130 ]
 
 test: $(DEV)/ready
-	$(DEV)/bin/python -m pytest $(ARGS)
+	$(DEV)/bin/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 simulate: $(DEV)/ready
 	$(DEV)/bin/python -m tests.campus.replay $(or $(ARGS),--seeds 1000)
