@@ -5,7 +5,7 @@
 Here is the model, in which pydantic looks at each value by itself; `reading` reads a file and looks at all of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Annotated, Final, Literal, TypeVar
 
@@ -213,12 +213,9 @@ class EventMapping(StrictModel):
     holder: bool = False
     values: list[Name] | dict[Name, Name] = Field(default_factory=list)
 
-    def value_fields(self) -> Iterator[tuple[str, str]]:
+    def value_fields(self) -> Iterable[tuple[str, str]]:
         """(name in the event, field of the message) of each value carried along."""
-        if isinstance(self.values, dict):
-            yield from self.values.items()
-        else:
-            yield from ((name, name) for name in self.values)
+        return self.values.items() if isinstance(self.values, dict) else zip(self.values, self.values, strict=True)
 
     def fields(self) -> Iterator[tuple[str, Loc]]:
         """Every message field this mapping names, and where under the mapping."""

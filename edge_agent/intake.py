@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from edge_agent.draft import NO_ID, Draft
+from edge_agent.event_names import EventNames
 from edge_agent.outbox import Appended, Entry, Fate
 from edge_agent.wakeup import Signal
 from wire.clock import Clock, Stamp
@@ -62,7 +63,7 @@ class Intake:
         self._outbox = outbox
         self._edge = edge
         self._clock = clock
-        self._random = random
+        self._names = EventNames(random)
         self._appended = appended
         self._queue: deque[_Waiting] = deque()
         self._waiting = 0
@@ -110,11 +111,14 @@ class Intake:
         if self._closed:
             raise IntakeClosedError("intake is closed")
         waiting = _Waiting(entries, asyncio.get_running_loop().create_future())
+        is_first = not self._queue
         self._queue.append(waiting)
         self._waiting += len(entries)
-        if not _AT_ONCE.isdisjoint(record_lane(entry.record) for entry in entries):
+        if any(record_lane(entry.record) in _AT_ONCE for entry in entries):
             self._at_once = True
-        self._grown.tell()
+        if is_first or self._at_once or self._waiting >= GROUP_RECORDS:
+            # Who comes in between wakes nobody: the group is committed when its time has come.
+            self._grown.tell()
         return waiting.done
 
     async def run(self) -> None:
@@ -143,7 +147,7 @@ class Intake:
 
     def _entry(self, draft: Draft, stamp: Stamp) -> Entry:
         # A record whose id follows from another fact brings it along.
-        event_id = draft.record.id if draft.record.id != NO_ID else self._random(16).hex()
+        event_id = draft.record.id if draft.record.id != NO_ID else self._names.next()
         record = draft.stamped(event_id, stamp)
         check_owner(record, self._edge)
         record_lane(record)

@@ -70,11 +70,15 @@ def translate(
 
 
 def _matches(when: Mapping[str, Scalar | Sequence[Scalar]], fields: Mapping[str, Scalar]) -> bool:
-    return all(name in fields and _among(fields[name], wanted) for name, wanted in when.items())
+    for name, wanted in when.items():  # noqa: SIM110  twice as quick as a generator, for every message
+        if name not in fields or not _among(fields[name], wanted):
+            return False
+    return True
 
 
 def _among(value: Scalar, wanted: Scalar | Sequence[Scalar]) -> bool:
-    if isinstance(wanted, str) or not isinstance(wanted, Sequence):
+    # A closed list, for asking whether something is a Sequence is dear.
+    if isinstance(wanted, (bool, int, float, str)):
         return _same(value, wanted)
     return any(_same(value, one) for one in wanted)
 
@@ -124,7 +128,10 @@ def _event(
 
 
 def _looked_up(table: Mapping[Code, T], raw: Scalar) -> T | None:
-    return next((meaning for code, meaning in table.items() if _same(raw, code)), None)
+    for code, meaning in table.items():
+        if _same(raw, code):
+            return meaning
+    return None
 
 
 def _source(message: Message, device: DeviceInfo, pseudonymiser: Pseudonymiser) -> SourceKey | None:

@@ -16,7 +16,10 @@ class Signal:
 
     async def wait(self, timeout_s: float | None = None) -> None:
         """Return when told, or after timeout_s; forgets what it was told."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._event.wait()
+        if timeout_s is None:
+            await self._event.wait()
+        elif not self._event.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._event.wait()
         self._event.clear()

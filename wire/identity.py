@@ -1,6 +1,7 @@
 """Names that last: event ids, source keys, pseudonyms, the chain.
 
-- event id: 128 random bits made at the first durable write; survives renumbering.
+- event id: 128 bits made at the first durable write, 96 of them random and a count of the run of the box behind them;
+  survives renumbering.
 - source key: (device, device_epoch, record_no) where the device numbers its own records. The same key with the
   same fingerprint is a repeat; with another it is a conflict.
 - ref: first 16 bytes of HMAC-SHA256(campus key, normal form) of a card number or person number. The raw number

@@ -6,6 +6,7 @@ only: messages, a `Discard` that says why the bytes made no sense, or nothing (n
 raises.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -52,11 +53,12 @@ C = TypeVar("C", bound=Codec)
 
 # A device's own text for an id or an enumeration: no blank and nothing but ASCII, so that no name of a person fits.
 TOKEN_LENGTH_MAX: Final = 64
+_TOKEN: Final = re.compile(r"[-_]*[0-9A-Za-z][-0-9A-Z_a-z]*\Z")
 
 
 def is_token(text: str) -> bool:
     """Whether text may pass as a device's id or an enumeration value."""
-    return 0 < len(text) <= TOKEN_LENGTH_MAX and text.isascii() and text.replace("-", "").replace("_", "").isalnum()
+    return len(text) <= TOKEN_LENGTH_MAX and _TOKEN.match(text) is not None
 
 
 def codec(protocol: str, kind: type[C]) -> C:

@@ -31,6 +31,7 @@ gateways and are not confirmed on hardware.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
@@ -206,6 +207,8 @@ def answer(message: Message) -> Answer | None:
 # --- who says what ------------------------------------------------------------------------------------
 
 
+# A box hears the same few topics again and again.
+@lru_cache(maxsize=1024)
 def _classify(prefix: str, topic: str) -> tuple[str, str]:
     """(leaf, address); the leaf is empty for a downlink, the address empty on the shared topics."""
     if not topic.startswith(f"{prefix}/"):

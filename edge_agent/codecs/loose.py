@@ -98,14 +98,18 @@ def scalar(value: Loose) -> Scalar | None:
 
 def blank(value: Loose) -> bool:
     """Whether the key is absent, null or nothing but blanks: how devices say that they have no value."""
+    if value is None:
+        return True
     written = scalar(value)
     if isinstance(written, str):
         return not written.strip()
-    return value is None or (written is None and isinstance(value, msgspec.Raw) and bytes(value) == b"null")
+    return written is None and isinstance(value, msgspec.Raw) and bytes(value) == b"null"
 
 
 def text(value: Loose, length_max: int) -> str | None:
     """Text without blanks around it, or a whole number as text."""
+    if value is None:
+        return None
     written = scalar(value)
     if isinstance(written, int) and not isinstance(written, bool):
         written = str(written) if abs(written) < _NUMBER_MAX else ""
@@ -125,6 +129,8 @@ def printable(value: Loose, length_max: int) -> str | None:
 
 def token(value: Loose) -> str | None:
     """An id; see `edge_agent.codecs.is_token`."""
+    if isinstance(value, str) and is_token(value):
+        return value
     found = text(value, TOKEN_LENGTH_MAX)
     return found if found is not None and is_token(found) else None
 
@@ -133,18 +139,12 @@ def enumeration(value: Loose) -> int | str | None:
     """A code: a whole number however it is written, else a token of at most ENUMERATION_LENGTH_MAX characters."""
     if value is None:
         return None
-    written = scalar(value)
-    if isinstance(written, bool):
-        return int(written)
-    if isinstance(written, float) and written.is_integer() and abs(written) < _NUMBER_MAX:
-        return int(written)
-    found = text(written, ENUMERATION_LENGTH_MAX + _DIGITS_MAX)
-    if found is None:
+    written = scalar(value) if isinstance(value, msgspec.Raw) else value
+    if isinstance(written, str):
+        return _code(written)
+    if written is None or (isinstance(written, float) and not written.is_integer()):
         return None
-    number = _whole(found)
-    if number is not None:
-        return number
-    return found if is_token(found) and len(found) <= ENUMERATION_LENGTH_MAX else None
+    return int(written) if abs(written) < _NUMBER_MAX else None
 
 
 def count(value: Loose) -> int | None:
@@ -155,6 +155,8 @@ def count(value: Loose) -> int | None:
 
 def measure(value: Loose) -> float | None:
     """A finite number however it is written."""
+    if value is None:
+        return None
     written = scalar(value)
     if written is None or isinstance(written, bool):
         return None
@@ -178,6 +180,19 @@ def present(fields: Mapping[str, Scalar | None]) -> dict[str, Scalar]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
+def _code(written: str) -> int | str | None:
+    number = _whole(written)
+    if number is not None:
+        return number
+    found = written.strip()
+    if found != written and (number := _whole(found)) is not None:
+        return number
+    return found if len(found) <= ENUMERATION_LENGTH_MAX and is_token(found) else None
+
+
 def _whole(digits: str) -> int | None:
-    unsigned = digits.removeprefix("-")
-    return int(digits) if unsigned.isascii() and unsigned.isdigit() and len(unsigned) <= _DIGITS_MAX else None
+    if len(digits) > _DIGITS_MAX + 1 or not digits.isascii():
+        return None
+    if digits.isdigit():
+        return int(digits) if len(digits) <= _DIGITS_MAX else None
+    return int(digits) if digits[:1] == "-" and digits[1:].isdigit() else None
