@@ -97,7 +97,9 @@ class Source:
         for end in range(len(loc), -1, -1):
             for place in places:
                 if loc[:end] in place:
-                    return place[loc[:end]]
+                    line, column = place[loc[:end]]
+                    # libyaml takes a byte order mark inside a file for the end of a line, which an editor does not.
+                    return min(line, max(len(self.lines), 1)), column
         return 1, 1
 
     def keys_at(self, loc: Loc) -> list[str]:

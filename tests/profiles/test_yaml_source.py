@@ -376,6 +376,10 @@ def must_answer(source: Source) -> None:
         assert finding.column >= 1
 
 
+def test_no_finding_lies_beyond_the_end_of_the_file() -> None:
+    must_answer(parsed("---\n\ufeff"))
+
+
 FRAGMENTS = st.lists(
     st.sampled_from(
         [
