@@ -53,7 +53,7 @@ demo: $(RUN)/ready
 	@trap : INT; $(RUN)/bin/campus-sim demo $(ARGS) || [ $$? -eq 130 ]
 
 test: $(DEV)/ready
-	$(DEV)/bin/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
+	$(DEV)/bin/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 simulate: $(DEV)/ready
 	$(DEV)/bin/python -m tests.campus.replay $(or $(ARGS),--seeds 1000)

@@ -145,7 +145,12 @@ class Operator:
                 await asyncio.sleep(1)
                 continue
             request = Request(
-                devices=[f"{box.edge}/{DOOR}"], name="AccessDoor", operator="ops", caller="ops", key=f"key-{number}"
+                devices=[f"{box.edge}/{DOOR}"],
+                name="AccessDoor",
+                operator="ops",
+                reason="a visitor",
+                caller="ops",
+                key=f"key-{number}",
             )
             try:
                 async with asyncio.timeout(20):

@@ -145,6 +145,29 @@ def test_an_alarm_is_taken_and_settled_by_keyboard(sit: Sit, site: Site) -> None
     assert (settled["resolved_by"], settled["cause"], settled["note"]) == ("guard", "false", "1 of 4 screws was loose")
 
 
+def test_an_alarm_that_is_being_taken_is_not_given_back_by_news_of_it(sit: Sit, site: Site) -> None:
+    site.door_alarm("door-01")
+    alarm = site.alarms()["door_forced door-01"]
+    desk = sit("guard", lang="en")
+    page = desk.open("/live")
+    count = desk.ask("GET", f"/alarms/{alarm}").json()["count"]
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(f"**/api/v1/alarms/{alarm}/ack", hold)
+    expect(desk.alarm(alarm)).to_be_visible()
+    page.keyboard.press("a")
+    taken = page.locator(f'.group.acked .alarm[data-id="{alarm}"]')
+    expect(taken).to_contain_text("guard has it")
+    site.door_alarm("door-01")
+    expect(desk.alarm(alarm)).to_contain_text(f"×{count + 1}")
+    expect(taken).to_be_visible()
+    held[0].continue_()
+    expect(taken).to_contain_text("guard has it")
+
+
 def test_what_lasts_is_settled_only_by_a_lead_who_says_so(sit: Sit, site: Site) -> None:
     site.door_alarm("door-01")
     alarm = site.alarms()["door_forced door-01"]

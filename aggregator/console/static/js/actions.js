@@ -2,25 +2,24 @@
 
 import {alarmTitle} from "./alarm-words.js";
 import {api} from "./api.js";
-import {live, takeAlarms} from "./live.js";
+import {live, takeAlarms, taking} from "./live.js";
 import {boot, t} from "./texts.js";
 import {toast} from "./toast.js";
 
-const waiting = new Set();
-
 export async function acknowledge(alarm) {
-  if (!alarm || alarm.state !== "new" || waiting.has(alarm.id)) return;
-  waiting.add(alarm.id);
-  takeAlarms([{ ...alarm, state: "acked", acked_by: boot.user.name, acked_at: live.at }]);
+  if (!alarm || alarm.state !== "new") return;
+  taking.set(alarm.id, { state: "acked", acked_by: boot.user.name, acked_at: live.at });
+  takeAlarms([alarm]);
   try {
     takeAlarms([await api(`/alarms/${alarm.id}/ack`, { method: "POST", body: {} })]);
+    taking.delete(alarm.id);
   } catch (error) {
+    taking.delete(alarm.id);
+    const known = live.alarms.get(alarm.id);
     // Unless the stream has brought the truth meanwhile.
-    if (live.alarms.get(alarm.id)?.acked_by === boot.user.name) takeAlarms([alarm], false);
+    if (known?.acked_by === boot.user.name) takeAlarms([{ ...known, state: "new", acked_by: null, acked_at: null }], false);
     toast("failed", error.code === "already_acked" ? t("alarm.taken_by", { name: error.params.by || t("alarm.somebody") }) : error.text);
     refresh(alarm.id);
-  } finally {
-    waiting.delete(alarm.id);
   }
 }
 

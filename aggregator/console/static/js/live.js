@@ -17,6 +17,8 @@ export const live = {
   kpi: null,
 };
 
+// Alarms that are being taken here: shown as taken until the server has answered.
+export const taking = new Map();
 const drawers = new Set();
 const watchers = new Set();
 let changed = new Set();
@@ -97,13 +99,14 @@ function takeFrame(frame) {
   }
 }
 
-// Also what the answer to an action said, before the stream says it.
+// Also what the answer to an action said, before the stream says it; what is older than what is known is no news.
 export function takeAlarms(alarms, isNews = true) {
-  for (const alarm of alarms) {
+  const news = alarms.filter((alarm) => !(live.alarms.get(alarm.id)?.position > alarm.position));
+  for (const alarm of news) {
     if (alarm.state === "resolved") live.alarms.delete(alarm.id);
-    else live.alarms.set(alarm.id, alarm);
+    else live.alarms.set(alarm.id, alarm.state === "new" ? { ...alarm, ...taking.get(alarm.id) } : alarm);
   }
-  watchers.forEach((watch) => watch(alarms, isNews));
+  watchers.forEach((watch) => watch(news, isNews));
   touch("alarms");
 }
 
