@@ -275,7 +275,7 @@ class _Demo:
 def commandable(facts: Mapping[str, DeviceFacts]) -> list[Order]:
     """What the operator may ask for: every door that can be opened over the network."""
     return [
-        Order(one.device_id, "AccessDoor")
+        Order((one.device_id,), "AccessDoor")
         for one in facts.values()
         if "access" in one.systems and one.device_class == "biometric"
     ]

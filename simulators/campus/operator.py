@@ -33,9 +33,11 @@ BELL_LATE_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What may be asked of a device. bell: asked for at the begin and the end of each lesson; else now and then."""
+    """What may be asked of devices, of all at once. bell: asked for at the begin and the end of each lesson; else now
+    and then.
+    """
 
-    device: str
+    devices: tuple[str, ...]
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)
     bell: bool = False
@@ -82,7 +84,7 @@ class Operator:
 
     async def _ask(self, order: Order, wall_ns: Callable[[], int]) -> None:
         self._number += 1
-        body = {"device": order.device, "name": order.name, "arguments": order.arguments, "reason": "demo"}
+        body = {"devices": order.devices, "name": order.name, "arguments": order.arguments, "reason": "demo"}
         key = f"demo-{self._number:08d}"
         for _ in range(2):
             # Asked again is asked now: the answer may be that of the first time, and what happened then was no later.
@@ -91,8 +93,8 @@ class Operator:
                 answer = await self._client.post("/api/v1/commands", body, headers={"Idempotency-Key": key})
             except ApiError as error:
                 if error.code == "box_unreachable":
-                    self.issued += 1
-                    self.refused += 1
+                    self.issued += len(order.devices)
+                    self.refused += len(order.devices)
                     return
                 log.info("command refused", extra={"code": error.code})
                 return
@@ -100,7 +102,7 @@ class Operator:
                 # Nobody knows whether it was taken. The same key once more: it is done once whatever happened.
                 await asyncio.sleep(1.0)
                 continue
-            self.issued += 1
+            self.issued += len(order.devices)
             for item in answer["items"]:
                 self._asked_ns[item["id"]] = asked_ns
             return

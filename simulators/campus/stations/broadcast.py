@@ -90,10 +90,10 @@ class BroadcastStation(Station):
     def orders(self) -> Sequence[Order]:
         """See Station: the bell everywhere; music in one zone, a file that is not there, silence, another volume."""
         assert self._place is not None  # noqa: S101  opened before anything is asked
-        devices = [f"{self._place.edge}/{name}" for name, _ in _names()]
+        devices = tuple(f"{self._place.edge}/{name}" for name, _ in _names())
         bell = {"song": "bell.mp3", "zones": "1,2,3,4", "volume": 15}
-        return [Order(device, "Play", bell, bell=True) for device in devices] + [
-            Order(device, name, arguments)
+        return [Order(devices, "Play", bell, bell=True)] + [
+            Order((device,), name, arguments)
             for device in devices
             for name, arguments in (
                 ("Play", {"song": "music.mp3", "zones": "3", "volume": 6}),

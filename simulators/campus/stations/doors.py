@@ -81,7 +81,7 @@ class DoorStation(Station):
     def orders(self) -> Sequence[Order]:
         """See Station."""
         assert self._place is not None  # noqa: S101  opened before anything is asked
-        return [Order(f"{self._place.edge}/{hostname}", "AccessDoor") for hostname, _, _ in _doors()]
+        return [Order((f"{self._place.edge}/{hostname}",), "AccessDoor") for hostname, _, _ in _doors()]
 
     async def run(self, life: Life) -> None:
         """See Station."""

@@ -112,7 +112,7 @@ class ModbusStation(Station):
     def orders(self) -> Sequence[Order]:
         """See Station."""
         assert self._place is not None  # noqa: S101  opened before anything is asked
-        return [Order(f"{self._place.edge}/{LABORATORY}", "AccessDoor")]
+        return [Order((f"{self._place.edge}/{LABORATORY}",), "AccessDoor")]
 
     async def run(self, life: Life) -> None:
         """See Station: line and gateway serve by themselves."""
