@@ -91,23 +91,22 @@ class Intake:
         """What `accept` does, with several at once: each is stored together or, when it breaks a limit, not at all, and
         then its error stands in its place. Raises IntakeClosedError.
         """
-        begun = [await self._begin(drafts, received) for drafts, received in batches]
+        begun: list[asyncio.Future[list[Appended]] | list[Appended] | BadDraft] = []
+        for drafts, received in batches:
+            stamp = received or self._clock.stamp()
+            try:
+                entries = [self._entry(draft, stamp) for draft in drafts]
+            except (Malformed, UnknownTopic) as error:
+                begun.append(error)
+                continue
+            while entries and self._waiting >= WAITING_MAX and not self._closed:
+                self._room.clear()
+                await self._room.wait()
+            begun.append(self._begin(entries) if entries else [])
         return [await one if isinstance(one, asyncio.Future) else one for one in begun]
 
-    async def _begin(
-        self, drafts: Sequence[Draft], received: Stamp | None
-    ) -> "asyncio.Future[list[Appended]] | list[Appended] | BadDraft":
-        """Take a batch in, in the order of the calls."""
-        stamp = received or self._clock.stamp()
-        try:
-            entries = [self._entry(draft, stamp) for draft in drafts]
-        except (Malformed, UnknownTopic) as error:
-            return error
-        if not entries:
-            return []
-        while self._waiting >= WAITING_MAX and not self._closed:
-            self._room.clear()
-            await self._room.wait()
+    def _begin(self, entries: list[Entry]) -> "asyncio.Future[list[Appended]]":
+        """Take a batch in, in the order of the calls. Raises IntakeClosedError."""
         if self._closed:
             raise IntakeClosedError("intake is closed")
         waiting = _Waiting(entries, asyncio.get_running_loop().create_future())

@@ -56,6 +56,9 @@ class MqttLink:
         self._thread = threading.get_ident()
         self._connected: asyncio.Future[None] = self._loop.create_future()
         self._published: dict[int, asyncio.Future[None]] = {}
+        # One answer for all that nobody answers.
+        self._said: asyncio.Future[None] = self._loop.create_future()
+        self._said.set_result(None)
         self._subscribed: dict[int, asyncio.Future[None]] = {}
         # QoS 1 messages that await their PUBACK, in order of arrival: token -> whether `ack` was called.
         self._unacknowledged: dict[int, bool] = {}
@@ -170,25 +173,24 @@ class MqttLink:
         expiry_s: with MQTT 5, the broker forgets the message after so long; MQTT 3.1.1 has no such thing.
         The future raises LinkRefused when an MQTT 5 broker refuses the message, LinkError when the link ends first.
         """
-        waiter: asyncio.Future[None] = self._loop.create_future()
         if self.closed.is_set():
-            return self._failed(waiter)
+            return self._failed()
         properties = None
         if expiry_s is not None and self._client.protocol == paho.MQTTv5:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho leaves it untyped
             properties.MessageExpiryInterval = expiry_s
         info = self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties)
         if info.rc != paho.MQTT_ERR_SUCCESS:
-            return self._failed(waiter)
+            return self._failed()
         if qos == 0:
-            waiter.set_result(None)
-        else:
-            self._published[info.mid] = waiter
-            # Only while an answer is awaited: of what is said with QoS 0 paho would make objects for a listener, too.
-            self._client.on_publish = self._on_publish
+            return self._said
+        waiter = self._published[info.mid] = self._loop.create_future()
+        # Only while an answer is awaited: of what is said with QoS 0 paho would make objects for a listener, too.
+        self._client.on_publish = self._on_publish
         return waiter
 
-    def _failed(self, waiter: "asyncio.Future[None]") -> "asyncio.Future[None]":
+    def _failed(self) -> "asyncio.Future[None]":
+        waiter: asyncio.Future[None] = self._loop.create_future()
         waiter.set_exception(self._gone())
         # Nobody need wait for what is not confirmed anyway.
         waiter.exception()

@@ -73,6 +73,8 @@ class Liveness:
     def heard(self, now_ns: int) -> Change | None:
         """Any message came from the device."""
         self._heard_ns = now_ns
+        if self._state is Operating.UP and not self._due:
+            return None
         return self._enter(Operating.UP, Cause.HEARD, now_ns)
 
     def gone(self, now_ns: int) -> Change | None:

@@ -38,7 +38,7 @@ from edge_agent.channels.mqtt_orders import Asking
 from edge_agent.channels.reception import Parcel, Reception
 from edge_agent.channels.transitions import Transitions
 from edge_agent.codecs import Decoded, Sign, codec
-from edge_agent.codecs.kinds.mqtt import Downlink, MqttCodec
+from edge_agent.codecs.kinds.mqtt import Downlink, MqttCodec, no_state
 from edge_agent.codecs.kinds.standing import Standing
 from edge_agent.intake import GROUP_RECORDS
 from edge_agent.message import Discard, Message
@@ -195,12 +195,13 @@ class MqttChannel:
         """In the loop, for every message. Only computes; an exception here would end the link."""
         received = self._parts.clock.stamp()
         self._parts.counters["messages_total"] += 1
-        bare = message._replace(payload=b"")
+        bare = MqttMessage(message.topic, b"", message.qos, message.retain, message.token)
         if message.retain:
             self._mailbox.append(_Letter(bare, received, (), None))
         else:
             decoded = self._decode(message)
-            self._guarded(lambda: self._asking.hear(decoded))
+            if self._asking.awaits_answers:
+                self._guarded(lambda: self._asking.hear(decoded))
             digest = self._digest(message, decoded)
             if digest is not None and self._seen.get(digest, self._links) < self._links:
                 self._remember(digest)
@@ -234,7 +235,9 @@ class MqttChannel:
     def _standing(self, decoded: Decoded) -> Standing | None:
         """The state that a message of one of our devices speaks of."""
         content = decoded.content
-        if not isinstance(content, Message) or decoded.address not in self._transitions:
+        if self._codec.standing is no_state or not isinstance(content, Message):
+            return None
+        if decoded.address not in self._transitions:
             return None
         return self._guarded(lambda: self._codec.standing(content))
 

@@ -42,6 +42,11 @@ class Asking:
         # Request id -> device and its answer, oldest first.
         self._asked: dict[str, tuple[str, asyncio.Future[_Heard]]] = {}
 
+    @property
+    def awaits_answers(self) -> bool:
+        """Whether anything that a device says could be an answer."""
+        return bool(self._asked)
+
     async def perform(self, order: Order) -> Performed:
         """See Channel."""
         orders = self._orders
@@ -57,7 +62,7 @@ class Asking:
 
     def hear(self, decoded: Sequence[Decoded]) -> None:
         """What devices say, answers among it."""
-        if not self._asked or self._orders is None:
+        if self._orders is None:
             return
         for address, content in decoded:
             if not isinstance(content, Message) or (found := self._orders.answer(content)) is None:

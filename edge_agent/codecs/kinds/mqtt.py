@@ -44,7 +44,8 @@ class MqttOrders:
     following: Callable[[str, str, Order, Message], Downlink | Performed] = _nothing_follows
 
 
-def _no_state(_message: Message) -> Standing | None:
+def no_state(_message: Message) -> Standing | None:
+    """Of a protocol whose messages speak of events only."""
     return None
 
 
@@ -64,4 +65,4 @@ class MqttCodec(Codec):
     decode: Callable[[str, str, bytes], Sequence[Decoded]]
     acknowledgements: Callable[[str, str, Message], Sequence[Downlink]]
     orders: MqttOrders | None = None
-    standing: Callable[[Message], Standing | None] = _no_state
+    standing: Callable[[Message], Standing | None] = no_state
