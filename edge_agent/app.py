@@ -221,11 +221,8 @@ class _Box:
                 yield device_id, Target(device.address_key, device.profile, perform, device.settings.address)
 
     def _watched(self, device: str, channel: Channel) -> Callable[[Order], Awaitable[Performed]]:
-        """The doors must know of a release before its door can be open."""
-
-        async def perform(order: Order) -> Performed:
-            self._doors.opening(device, order.name)
-            return await channel.perform(order)
+        def perform(order: Order) -> Awaitable[Performed]:
+            return self._doors.watch(device, order.name, lambda: channel.perform(order))
 
         return perform
 

@@ -10,7 +10,7 @@ nobody we saw: no alarm, but the time runs. One that is first seen closing, or f
 alarm of the time before the box went down may still stand on the campus.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -18,6 +18,7 @@ from device_profiles.model import DoorRule
 from edge_agent.channels.base import BoundDevice
 from edge_agent.draft import NO_ID, NO_STAMP, Draft
 from edge_agent.message import Message
+from edge_agent.orders import Performed
 from wire.clock import NS_PER_S, Clock
 from wire.documents import DeviceTuning
 from wire.records import Event
@@ -28,6 +29,7 @@ _GRANTED: Final = "AccessControl/AccessGranted/"
 _ALARM: Final = "Door/State/DoorAlarm"
 # The command that opens a door for a moment.
 OPENING: Final = "AccessDoor"
+_NOT_DONE: Final = frozenset({"rejected", "unreachable"})
 
 Alarm = Literal["Normal", "DoorForcedOpen", "DoorOpenTooLong"]
 
@@ -69,11 +71,20 @@ class DoorKeeper:
                 more += self._moved(door, str(event.values["state"]), initialized=event.initialized)
         return (*drafts, *more)
 
-    def opening(self, device: str, command: str) -> None:
-        """A command is about to be given to a device."""
+    async def watch(self, device: str, command: str, carry_out: Callable[[], Awaitable[Performed]]) -> Performed:
+        """Give a device its command: its door must know of the release before it can be open. What was not carried out
+        released nothing.
+        """
         door = self._doors.get(device)
-        if door is not None and command == OPENING:
-            self._release(door)
+        if door is None or command != OPENING:
+            return await carry_out()
+        before_ns = door.released_until_ns
+        self._release(door)
+        released_ns = door.released_until_ns
+        performed = await carry_out()
+        if performed.result in _NOT_DONE and door.released_until_ns == released_ns:
+            door.released_until_ns = before_ns
+        return performed
 
     def overdue(self) -> list[Draft]:
         """Doors that have become open for too long. To be called every second."""

@@ -1,5 +1,8 @@
 """A managed door: what is right, what is forced, what stands open for too long."""
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from device_profiles.catalogue import load_catalogue
@@ -7,6 +10,7 @@ from edge_agent.channels.base import BoundDevice
 from edge_agent.draft import NO_ID, NO_STAMP, Draft
 from edge_agent.local.door import DoorKeeper
 from edge_agent.message import Message
+from edge_agent.orders import Performed
 from edge_agent.translate import DeviceInfo
 from tests.support.clock import VirtualClock
 from wire.documents import UNTUNED, DeviceTuning
@@ -37,6 +41,12 @@ class Rig:
         assert all(alarm.topic == "Door/State/DoorAlarm" and alarm.device == "gate-1/door" for alarm in alarms)
         return [str(alarm.values["state"]) for alarm in alarms]
 
+    def order(self, device: str = "gate-1/door", *, name: str = "AccessDoor", result: Any = "succeeded") -> None:
+        async def carry_out() -> Performed:
+            return Performed(result)
+
+        asyncio.run(self.keeper.watch(device, name, carry_out))
+
     def overdue(self) -> list[str]:
         return [str(draft.record.values["state"]) for draft in self.keeper.overdue() if isinstance(draft.record, Event)]
 
@@ -58,7 +68,7 @@ def test_opened_without_a_release_is_forced_and_closing_ends_it(rig: Rig) -> Non
 def test_opened_after_a_release_is_right_until_the_time_is_over(rig: Rig, how: str) -> None:
     def release() -> None:
         if how == "command":
-            rig.keeper.opening("gate-1/door", "AccessDoor")
+            rig.order()
         elif how == "button":
             rig.says(DOOR, "Door/RequestToExit")
         else:
@@ -76,13 +86,37 @@ def test_opened_after_a_release_is_right_until_the_time_is_over(rig: Rig, how: s
 def test_a_grant_elsewhere_another_command_and_an_old_grant_release_nothing(rig: Rig) -> None:
     rig.says(ELSEWHERE, "AccessControl/AccessGranted/Credential")
     rig.says(READER, "AccessControl/Denied/Credential")
-    rig.keeper.opening("gate-1/door", "SetClock")
-    rig.keeper.opening("gate-1/other", "AccessDoor")
+    rig.order(name="SetClock")
+    rig.order("gate-1/other")
     assert rig.contact("Open") == ["DoorForcedOpen"]
 
 
+@pytest.mark.parametrize(
+    ("result", "alarms"),
+    [("succeeded", []), ("unknown", []), ("rejected", ["DoorForcedOpen"]), ("unreachable", ["DoorForcedOpen"])],
+)
+def test_an_order_that_was_not_carried_out_released_nothing(rig: Rig, result: str, alarms: list[str]) -> None:
+    rig.order(result=result)
+    assert rig.contact("Open") == alarms
+
+
+def test_an_order_that_fails_takes_back_no_release_but_its_own(rig: Rig) -> None:
+    rig.says(DOOR, "Door/RequestToExit")
+    rig.clock.advance(1)
+    rig.order(result="rejected")
+    assert rig.contact("Open") == []
+
+
+async def test_while_an_order_is_on_its_way_its_door_may_open(rig: Rig) -> None:
+    async def opens() -> Performed:
+        assert rig.contact("Open") == []
+        return Performed("succeeded")
+
+    await rig.keeper.watch("gate-1/door", "AccessDoor", opens)
+
+
 def test_open_for_too_long_is_told_once(rig: Rig) -> None:
-    rig.keeper.opening("gate-1/door", "AccessDoor")
+    rig.order()
     assert rig.contact("Open") == []
     rig.clock.advance(29)
     assert rig.overdue() == []
@@ -97,7 +131,7 @@ def test_open_for_too_long_is_told_once(rig: Rig) -> None:
 
 def test_the_campus_may_set_another_limit(rig: Rig) -> None:
     rig.tuned = DeviceTuning(held_open_s=5)
-    rig.keeper.opening("gate-1/door", "AccessDoor")
+    rig.order()
     rig.contact("Open")
     rig.clock.advance(5)
     assert rig.overdue() == ["DoorOpenTooLong"]
