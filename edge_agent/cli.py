@@ -142,6 +142,7 @@ def run(
     from edge_agent.check_cli import load_or_report
     from edge_agent.keys import KeyFileError
     from edge_agent.settings import SecretError
+    from wire.collector import long_running
     from wire.logs import complain, configure_logging
 
     configure_logging(log_level)
@@ -149,7 +150,8 @@ def run(
     if loaded is None or loaded.settings is None:
         raise typer.Exit(EXIT_SERVICE_SETTINGS)
     try:
-        asyncio.run(run_agent(loaded.settings, loaded))
+        with long_running():
+            asyncio.run(run_agent(loaded.settings, loaded))
     except (KeyFileError, SecretError) as error:
         complain(Texts(lang)("edge.run.not_enrolled", cause=error))
         raise typer.Exit(EXIT_SERVICE_SETTINGS) from None
