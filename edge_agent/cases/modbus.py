@@ -35,9 +35,8 @@ def replay(spec: ModbusCodec, profile: DeviceProfile) -> Replay:
             and point.end <= row["address"] + len(words)
         ]
         request = Request(row["table"], row["address"], len(words), tuple(within))
-        values = [point.decode(request.words(point, words)) for point in within]
         found: list[Heard] = []
-        for value in values:
+        for value in request.values(words):
             fields: dict[str, Scalar] = {} if value.value is None else {value.resource: value.value}
             if value.quality != "good":
                 fields["quality"] = value.quality

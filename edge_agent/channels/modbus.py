@@ -207,7 +207,7 @@ class ModbusChannel:
                 break
             else:
                 self._reception.answered(station.bound.address, self._now_ns() - began_ns)
-                values += [point.decode(request.words(point, words)) for point in request.points]
+                values += request.values(words)
                 for name in job.answered(request.points):
                     log.info("device refuses no more", extra={"device": station.bound.info.id, "resource": name})
             answered = True

@@ -10,12 +10,13 @@ Source: Modbus Application Protocol V1.1b3; the four orders of 230.2 as in devic
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Final, Literal
 
 from device_profiles.model import DeviceProfile, DeviceResource, ResourceProperties
-from device_profiles.protocols.modbus import BIT_TABLES, WRITABLE_TABLES, Attributes, DeviceAttributes
-from edge_agent.codecs.kinds.modbus import Layout, ModbusCodec, Point, Span, Write
+from device_profiles.protocols.modbus import BIT_TABLES, WRITABLE_TABLES, Attributes, DeviceAttributes, RawType
+from edge_agent.codecs.kinds.modbus import Decode, Layout, ModbusCodec, Point, Span, Write
 from wire.records import Scalar, Value
 
 ON: Final = 0xFF00
@@ -30,6 +31,8 @@ _FORMATS: Final = {
     "float64": ">d",
 }
 _TEXT_MAX: Final = 250
+# A scale with no more of them is taken for the decimal number that it stands for.
+DECIMAL_PLACES: Final = 10**9
 
 
 def points(profile: DeviceProfile, inverted: frozenset[str]) -> dict[str, Point]:
@@ -49,70 +52,121 @@ def layout(profile: DeviceProfile) -> Layout:
 
 def _point(resource: DeviceResource, inverted: frozenset[str]) -> Point:
     attributes = Attributes.model_validate(resource.attributes)
-    turned = attributes.inverted != (resource.name in inverted)
     return Point(
         resource=resource.name,
         table=attributes.primary_table,
         address=attributes.starting_address,
         count=attributes.count,
         alone=attributes.alone,
-        decode=lambda words: _decode(resource.name, attributes, resource.properties, words, turned=turned),
+        decode=_decoder(resource, attributes, turned=attributes.inverted != (resource.name in inverted)),
     )
 
 
-def _decode(
-    name: str, attributes: Attributes, properties: ResourceProperties, words: Sequence[int], *, turned: bool
-) -> Value:
-    raw = _raw(attributes, words)
-    if isinstance(raw, bool):
-        return Value(resource=name, value=raw != turned)
-    if isinstance(raw, str):
-        return Value(resource=name, value=raw)
-    if raw in attributes.invalid or (isinstance(raw, float) and not math.isfinite(raw)):
-        return Value(resource=name, value=None, unit=properties.units, quality="unknown")
-    if isinstance(raw, int) and properties.mask is not None:
-        raw &= properties.mask
-    value = _scaled(raw, properties, attributes.raw)
-    if value is None:
-        return Value(resource=name, value=None, unit=properties.units, quality="unknown")
-    low, high = properties.minimum, properties.maximum
-    within = (low is None or value >= low) and (high is None or value <= high)
-    return Value(resource=name, value=value, unit=properties.units, quality="good" if within else "out_of_range")
+# --- words to values ----------------------------------------------------------------------------------
+# A decoder is made once for each point, with all that its profile says in it, because it runs for every value.
 
 
-def _raw(attributes: Attributes, words: Sequence[int]) -> bool | int | float | str:
-    kind = attributes.raw
-    if kind == "bool":
-        return bool(words[0])
-    data = _bytes(words, attributes)
-    if kind == "string":
-        text = data.split(b"\0", 1)[0].decode("ascii", errors="replace").strip()
-        return "".join(sign if sign.isascii() and sign.isprintable() else "?" for sign in text)[:_TEXT_MAX]
-    (raw,) = struct.unpack(_FORMATS[kind], data)
-    return raw if isinstance(raw, int) else float(raw)
+def _decoder(resource: DeviceResource, attributes: Attributes, *, turned: bool) -> Decode:
+    if attributes.raw == "bool":
+        return _bit(resource.name, turned=turned)
+    if attributes.raw == "string":
+        return _text(resource.name, attributes)
+    return _number(resource, attributes)
 
 
-def _bytes(words: Sequence[int], attributes: Attributes) -> bytes:
-    ordered = words if attributes.word_order == "high_first" else words[::-1]
-    order = _order(attributes)
-    return b"".join(word.to_bytes(2, order) for word in ordered)
+def _bit(name: str, *, turned: bool) -> Decode:
+    values = [Value(resource=name, value=value != turned) for value in (False, True)]
+    return lambda words, at=0: values[bool(words[at])]
 
 
-def _order(attributes: Attributes) -> Literal["big", "little"]:
-    return "big" if attributes.byte_order == "high_first" else "little"
+def _text(name: str, attributes: Attributes) -> Decode:
+    data = _data(attributes)
+
+    def decode(words: Sequence[int], at: int = 0) -> Value:
+        text = data(words, at).split(b"\0", 1)[0].decode("ascii", errors="replace").strip()
+        shown = "".join(sign if sign.isascii() and sign.isprintable() else "?" for sign in text)
+        return Value(resource=name, value=shown[:_TEXT_MAX])
+
+    return decode
 
 
-def _scaled(raw: float, properties: ResourceProperties, kind: str) -> int | float | None:
-    """None: too large for any number that could be sent on."""
-    whole = properties.value_type not in {"Float32", "Float64"}
-    if whole and _as_it_stands(properties) and isinstance(raw, int):
+def _number(resource: DeviceResource, attributes: Attributes) -> Decode:
+    name, properties = resource.name, resource.properties
+    unit, mask, invalid = properties.units, properties.mask, frozenset(attributes.invalid)
+    low = -math.inf if properties.minimum is None else properties.minimum
+    high = math.inf if properties.maximum is None else properties.maximum
+    raw_of, scaled = _raw(attributes), _scaled(properties, attributes.raw)
+    none = Value(resource=name, value=None, unit=unit, quality="unknown")
+
+    def decode(words: Sequence[int], at: int = 0) -> Value:
+        raw = raw_of(words, at)
+        if raw in invalid:
+            return none
+        if mask is not None and isinstance(raw, int):
+            raw &= mask
+        try:
+            value = scaled(raw)
+        except (OverflowError, ValueError):
+            # Too large for any number that could be sent on, infinite, or no number at all.
+            return none
+        if low <= value <= high:
+            return Value(resource=name, value=value, unit=unit)
+        return Value(resource=name, value=value, unit=unit, quality="out_of_range")
+
+    return decode
+
+
+def _raw(attributes: Attributes) -> Callable[[Sequence[int], int], int | float]:
+    """What stands in the registers."""
+    if attributes.raw == "uint16" and attributes.byte_order == "high_first":
+        return lambda words, at: words[at]
+    data, unpack = _data(attributes), struct.Struct(_FORMATS[attributes.raw]).unpack
+
+    def raw_of(words: Sequence[int], at: int) -> int | float:
+        raw: int | float = unpack(data(words, at))[0]
         return raw
-    value = raw * properties.scale + properties.offset
-    if not math.isfinite(value):
-        return None
+
+    return raw_of
+
+
+def _data(attributes: Attributes) -> Callable[[Sequence[int], int], bytes]:
+    """The bytes of the registers, in the order of a network."""
+    count, step = attributes.count, 1 if attributes.word_order == "high_first" else -1
+    pack = struct.Struct(f"{'>' if attributes.byte_order == 'high_first' else '<'}{count}H").pack
+    return lambda words, at: pack(*words[at : at + count][::step])
+
+
+def _scaled(properties: ResourceProperties, kind: RawType) -> Callable[[int | float], int | float]:
+    """The value of a raw number. Raises OverflowError or ValueError when there is none."""
+    scale, offset = properties.scale, properties.offset
+    digits = ".7g" if kind == "float32" else ".12g"
+    whole = properties.value_type not in {"Float32", "Float64"}
+    if whole and _as_it_stands(properties) and kind not in {"float32", "float64"}:
+        return lambda raw: raw
     if whole:
-        return round(value)
-    return float(f"{value:.7g}" if kind == "float32" else f"{value:.12g}")
+        return lambda raw: round(raw * scale + offset)
+    if kind not in {"float32", "float64"} and (ratio := _decimal_ratio(scale, offset)) is not None:
+        times, plus, by = ratio
+        return lambda raw: (raw * times + plus) / by
+
+    def scaled(raw: float) -> float:
+        value = float(f"{raw * scale + offset:{digits}}")
+        if not math.isfinite(value):
+            raise ValueError(value)
+        return value
+
+    return scaled
+
+
+def _decimal_ratio(scale: float, offset: float) -> tuple[int, int, int] | None:
+    """What makes (raw * times + plus) / by of raw * scale + offset: one division, whose result is rounded once and so
+    is the very number that a person would write. None where scale or offset are not given in a few decimal places.
+    """
+    times, plus = Fraction(str(scale)) * DECIMAL_PLACES, Fraction(str(offset)) * DECIMAL_PLACES
+    if times.denominator != 1 or plus.denominator != 1:
+        return None
+    shared = math.gcd(times.numerator, plus.numerator, DECIMAL_PLACES)
+    return times.numerator // shared, plus.numerator // shared, DECIMAL_PLACES // shared
 
 
 def _as_it_stands(properties: ResourceProperties) -> bool:
@@ -153,7 +207,7 @@ def _words(attributes: Attributes, properties: ResourceProperties, value: Scalar
         data = struct.pack(_FORMATS[attributes.raw], raw if attributes.raw.startswith("float") else round(raw))
     except (struct.error, OverflowError):
         raise ValueError(f"{value} does not fit {attributes.raw}") from None
-    order = _order(attributes)
+    order: Literal["big", "little"] = "big" if attributes.byte_order == "high_first" else "little"
     words = tuple(int.from_bytes(data[index : index + 2], order) for index in range(0, len(data), 2))
     return words if attributes.word_order == "high_first" else words[::-1]
 

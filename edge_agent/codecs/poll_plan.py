@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge_agent.codecs.kinds.modbus import Layout, Point, Table
+from wire.records import Value
 
 BITS_MAX: Final = 2000
 # A bit costs a sixteenth of what a register costs.
@@ -33,10 +34,10 @@ class Request:
     count: int
     points: tuple[Point, ...]
 
-    def words(self, point: Point, words: Sequence[int]) -> Sequence[int]:
-        """What belongs to one of its points."""
-        start = point.address - self.address
-        return words[start : start + point.count]
+    def values(self, words: Sequence[int]) -> list[Value]:
+        """What an answer means: the values of its points."""
+        address = self.address
+        return [point.decode(words, point.address - address) for point in self.points]
 
 
 def plan(points: Iterable[Point], *, gap_max: int, layout: Layout = ANY) -> list[Request]:

@@ -68,7 +68,7 @@ async def _ask(link: Link, device: BoundDevice, requests: list[Request], report:
             await link.quiet()
             return
         else:
-            values = [_shown(point.decode(request.words(point, words))) for point in request.points]
+            values = [_shown(value) for value in request.values(words)]
             report.values(device, asked, values, clock.mono_ns() - began_ns)
 
 

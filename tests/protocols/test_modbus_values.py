@@ -2,6 +2,7 @@
 
 import math
 import struct
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -77,6 +78,23 @@ def test_scale_offset_mask_and_range() -> None:
     assert decoded([0x1234], {}, "Uint16", mask=0x00FF).value == 0x34
     assert decoded([1500], {}, "Float32", scale=0.1, maximum=100).quality == "out_of_range"
     assert decoded([1], {}, "Float32", minimum=5).quality == "out_of_range"
+
+
+@pytest.mark.parametrize("scale", ["0.1", "0.01", "0.001", "0.05", "2.5", "-3"])
+@pytest.mark.parametrize("offset", ["0", "-40", "0.3"])
+def test_a_scaled_value_is_the_number_that_a_person_would_write(scale: str, offset: str) -> None:
+    numbers = profile({"raw_type": "int16"}, "Float32", scale=float(scale), offset=float(offset))
+    decode = SPEC.points(numbers, frozenset())["value"].decode
+    for raw in (*range(-32768, 32768, 7), 32767):
+        assert decode([raw & 0xFFFF]).value == float(Decimal(raw) * Decimal(scale) + Decimal(offset))
+
+
+def test_an_integer_of_many_digits_keeps_them_when_it_is_scaled() -> None:
+    assert decoded([0x11, 0x2233, 0x4455, 0x6677], {"raw_type": "uint64"}, scale=0.01).value == 48226781892051.11
+
+
+def test_of_a_scale_that_is_no_short_decimal_twelve_digits_are_told() -> None:
+    assert decoded([1000], {"raw_type": "int16"}, scale=1 / 3).value == 333.333333333
 
 
 def test_what_a_unit_writes_for_no_value_is_none() -> None:

@@ -18,7 +18,7 @@ def point(address: int, count: int = 1, table: Table = "holding_registers", *, a
         address=address,
         count=count,
         alone=alone,
-        decode=lambda words: Value(resource=name, value=len(words)),
+        decode=lambda words, at=0: Value(resource=name, value=" ".join(map(str, words[at : at + count]))),
     )
 
 
@@ -149,8 +149,8 @@ def test_every_point_is_brought_once_by_as_few_requests_as_possible(
     for request in requests:
         assert allowed(request.points, gap_max, layout)
         words = range(request.address, request.address + request.count)
-        for one in request.points:
-            assert list(request.words(one, words)) == list(range(one.address, one.end))
+        for one, value in zip(request.points, request.values(words), strict=True):
+            assert value == Value(resource=one.resource, value=" ".join(map(str, range(one.address, one.end))))
     for table in ("holding_registers", "input_registers"):
         of_table = [one for one in wanted if one.table == table]
         assert len([one for one in requests if one.table == table]) == fewest(of_table, gap_max, layout)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
 from device_profiles.model import DeviceProfile
 from edge_agent.codecs import Codec
@@ -11,19 +11,23 @@ from wire.records import Scalar, Value
 Table = Literal["coils", "discrete_inputs", "input_registers", "holding_registers"]
 
 
+class Decode(Protocol):
+    """What a resource's registers or bit mean. at: where among the words they begin."""
+
+    def __call__(self, words: Sequence[int], at: int = 0) -> Value:
+        """Raises nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """Where one resource stands. count: registers, or 1 bit. alone: never read together with a neighbour.
-
-    decode: what its registers or its bit mean.
-    """
+    """Where one resource stands. count: registers, or 1 bit. alone: never read together with a neighbour."""
 
     resource: str
     table: Table
     address: int
     count: int
     alone: bool
-    decode: Callable[[Sequence[int]], Value]
+    decode: Decode
 
     @property
     def end(self) -> int:
