@@ -1,4 +1,4 @@
-"""One line or TCP connection with Modbus units, on pymodbus. What a wrong answer could do is shut out here.
+"""One line or TCP connection with Modbus units. What a wrong answer could do is shut out here.
 
 RTU names no request in its answers. One that comes after its time is the answer to the next request for whoever
 listens, and a register gets another one's value without any error. So after a time-out the line is closed, left quiet
@@ -14,15 +14,10 @@ standstill has not taken is thrown away with its connection, so that it does not
 """
 
 import asyncio
-import logging
-import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol
 
-from pymodbus import FramerType
-from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
-from pymodbus.client.base import ModbusBaseClient
-from pymodbus.exceptions import ModbusException
+from pymodbus.framer import FramerBase, FramerRTU, FramerSocket
 from pymodbus.pdu import ModbusPDU
 from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
 from pymodbus.pdu.register_message import (
@@ -31,16 +26,14 @@ from pymodbus.pdu.register_message import (
     WriteMultipleRegistersRequest,
     WriteSingleRegisterRequest,
 )
-from pymodbus.transaction import TransactionManager
+from pymodbus.transport.serialtransport import create_serial_connection
 
 from device_profiles.protocols.modbus import BIT_TABLES
+from edge_agent.channels.modbus_wire import Coil, Wire, framer
 from edge_agent.codecs.kinds.modbus import Table, Write
 from edge_agent.transports.modbus_rtu import ModbusRtuTransport
 from edge_agent.transports.modbus_tcp import ModbusTcpTransport
 from wire.sockets import acknowledged, forget, given
-
-# Its own account of time-outs would be a line for each; ours are two for an outage.
-logging.getLogger("pymodbus").setLevel(logging.CRITICAL + 1)
 
 # A gateway says so when its unit did not answer.
 _GATEWAY_SILENT: Final = frozenset({0x0A, 0x0B})
@@ -83,56 +76,43 @@ class Link(Protocol):
         """Give it back."""
 
 
-class _Coil(ModbusPDU):
-    """Function 5 with any number: boards that hold a coil for a time are told for how long in place of on and off."""
-
-    function_code = 5
-    rtu_frame_size = 8
-
-    def encode(self) -> bytes:
-        return struct.pack(">HH", self.address, self.registers[0])
-
-    def decode(self, data: bytes) -> None:
-        self.address, value = struct.unpack(">HH", data[:4])
-        self.registers = [value]
-
-
-class _Manager(TransactionManager):
-    """What nobody can decode is an answer to nothing; pymodbus would raise it into the event loop."""
-
-    def callback_data(self, data: bytes, addr: tuple[str, int] | None = None) -> int:
-        try:
-            return super().callback_data(data, addr)
-        except ModbusException as error:
-            if self.comm_params.port:
-                # Where the next answer begins in a stream is no longer known.
-                self.connection_lost(error)
-            return len(data)
+Connect = Callable[[Wire], Awaitable[None]]
 
 
 class ModbusLink:
     """Implements Link."""
 
-    def __init__(self, client: ModbusBaseClient, *, quiet_s: float, sleep: Callable[[float], Awaitable[None]]) -> None:
-        """quiet_s: how long a late answer may take, 0 where answers name their request."""
-        manager = client.ctx
-        client.ctx = _Manager(manager.comm_params, manager.framer, 0, False, None, None, None)  # noqa: FBT003  its order
-        client.register(_Coil)
-        # It would hang up on a gateway because of one unit that is dead.
-        client.set_max_no_responses(1_000_000)
-        self._client = client
+    def __init__(
+        self,
+        connect: Connect,
+        framer: FramerBase,
+        *,
+        reply_within_s: float,
+        quiet_s: float,
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        """connect: opens the line for a wire, within reply_within_s too; raises OSError. quiet_s: how long a late
+        answer may take, 0 where answers name their request.
+        """
+        self._connect = connect
+        self._framer = framer
+        self._numbered = isinstance(framer, FramerSocket)
+        self._reply_within_s = reply_within_s
         self._quiet_s = quiet_s
         self._sleep = sleep
         self._unanswered = 0
+        self._wire: Wire | None = None
 
     async def open(self) -> None:
         """Raises OSError."""
         if self._quiet_s:
             await self._sleep(self._quiet_s)
         self._unanswered = 0
-        if not await self._client.connect():
-            params = self._client.comm_params
-            raise ConnectionError(f"{params.host} cannot be opened" if not params.port else "no connection")
+        wire = Wire(self._framer)
+        async with asyncio.timeout(self._reply_within_s):
+            await self._connect(wire)
+        await wire.made
+        self._wire = wire
 
     async def read(self, unit: int, table: Table, address: int, count: int) -> Sequence[int]:
         """See Link."""
@@ -151,7 +131,7 @@ class ModbusLink:
         """See Link."""
         words = list(write.words)
         if write.table == "coils" or len(words) == 1:
-            single = _Coil if write.table == "coils" else WriteSingleRegisterRequest
+            single = Coil if write.table == "coils" else WriteSingleRegisterRequest
             answer = await self._ask(single(dev_id=unit, address=write.address, registers=words))
             echoed = (answer.address, answer.registers) == (write.address, words)
         else:
@@ -162,8 +142,8 @@ class ModbusLink:
 
     async def quiet(self) -> None:
         """See Link."""
-        stuck = self._stuck() is not None
-        if self._quiet_s or self._client.ctx.recv_buffer or self._unanswered >= UNANSWERED_MAX or stuck:
+        rest = self._wire is not None and self._wire.rest
+        if self._quiet_s or rest or self._unanswered >= UNANSWERED_MAX or self._stuck() is not None:
             self.close()
             await self.open()
 
@@ -172,13 +152,14 @@ class ModbusLink:
         if (stuck := self._stuck()) is not None:
             forget(stuck.get_extra_info("socket"))
             stuck.abort()
-        self._client.close()
+        if self._wire is not None:
+            self._wire.close()
 
     def _stuck(self) -> asyncio.Transport | None:
         """The TCP connection, when it has not taken all that was asked."""
-        tcp = self._client.ctx.transport
-        if not self._client.comm_params.port or not isinstance(tcp, asyncio.Transport):
+        if self._wire is None or self._wire.ended or not self._numbered:
             return None
+        tcp = self._wire.made.result()
         sock = tcp.get_extra_info("socket")
         if sock is None:
             return None
@@ -189,17 +170,16 @@ class ModbusLink:
         return tcp if stuck else None
 
     async def _ask(self, request: ModbusPDU) -> ModbusPDU:
-        if not self._client.connected:
-            raise ConnectionError("the line ended")
-        if self._client.comm_params.port and self._client.ctx.recv_buffer:
+        wire = self._wire
+        if wire is None:
+            raise ConnectionError("the line is not open")
+        if self._numbered and wire.rest:
             raise ConnectionError("half an answer to nothing")
         self._unanswered += 1
         try:
-            answer: ModbusPDU = await self._client.execute(no_response_expected=False, request=request)
-        except ModbusException as error:
-            if not self._client.connected:
-                raise ConnectionError("the line ended") from None
-            raise NoAnswer(str(error)) from None
+            answer = await wire.ask(request, self._reply_within_s)
+        except TimeoutError:
+            raise NoAnswer("no answer") from None
         if answer.transaction_id != request.transaction_id or answer.function_code & 0x7F != request.function_code:
             raise NoAnswer("answer to something else")
         if answer.isError():
@@ -216,23 +196,37 @@ Dial = Callable[[], Awaitable[Link]]
 
 def link_of(transport: ModbusTcpTransport | ModbusRtuTransport) -> ModbusLink:
     """One that is not open yet."""
-    timeout_s = transport.reply_within_ms / 1000
+    within_s = transport.reply_within_ms / 1000
     if isinstance(transport, ModbusTcpTransport):
-        client = AsyncModbusTcpClient(
-            transport.host, port=transport.port, timeout=timeout_s, retries=0, reconnect_delay=0
-        )
-        return ModbusLink(client, quiet_s=0.0, sleep=asyncio.sleep)
-    line = AsyncModbusSerialClient(
-        transport.port,
-        framer=FramerType.RTU,
-        baudrate=transport.baud_rate,
-        parity=_PARITIES[transport.parity],
-        stopbits=transport.stop_bits,
-        timeout=timeout_s,
-        retries=0,
-        reconnect_delay=0,
-    )
-    return ModbusLink(line, quiet_s=timeout_s, sleep=asyncio.sleep)
+        framed, connect, quiet_s = framer(FramerSocket), _endpoint(transport), 0.0
+    else:
+        framed, connect, quiet_s = framer(FramerRTU), _port(transport), within_s
+    return ModbusLink(connect, framed, reply_within_s=within_s, quiet_s=quiet_s, sleep=asyncio.sleep)
+
+
+def _endpoint(transport: ModbusTcpTransport) -> Connect:
+    async def connect(wire: Wire) -> None:
+        await asyncio.get_running_loop().create_connection(lambda: wire, transport.host, transport.port)
+
+    return connect
+
+
+def _port(transport: ModbusRtuTransport) -> Connect:
+    async def connect(wire: Wire) -> None:
+        try:
+            await create_serial_connection(
+                asyncio.get_running_loop(),
+                lambda: wire,
+                transport.port,
+                baudrate=transport.baud_rate,
+                bytesize=8,
+                parity=_PARITIES[transport.parity],
+                stopbits=transport.stop_bits,
+            )
+        except OSError:
+            raise ConnectionError(f"{transport.port} cannot be opened") from None
+
+    return connect
 
 
 def dialler(transport: ModbusTcpTransport | ModbusRtuTransport) -> Dial:

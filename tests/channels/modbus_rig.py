@@ -15,6 +15,7 @@ from device_profiles.orders import plan
 from edge_agent.channels.base import BoundDevice, ChannelParts
 from edge_agent.channels.modbus import ModbusChannel
 from edge_agent.channels.modbus_link import Dial, ModbusLink, NoAnswer, Refused, link_of
+from edge_agent.channels.modbus_wire import Wire as ProtocolWire
 from edge_agent.codecs.kinds.modbus import Table, Write
 from edge_agent.codecs.modbus import SPEC
 from edge_agent.draft import Draft
@@ -99,15 +100,12 @@ class Peer:
         self._answers: set[asyncio.Task[None]] = set()
 
     async def connect(self, link: ModbusLink) -> ModbusLink:
-        manager = link._client.ctx
-
-        async def create() -> tuple[Wire, asyncio.BaseProtocol]:
+        async def connect(wire: ProtocolWire) -> None:
             self.dials += 1
-            self.wire = Wire(manager, self._heard)
-            manager.connection_made(self.wire)
-            return self.wire, manager
+            self.wire = Wire(wire, self._heard)
+            wire.connection_made(self.wire)
 
-        manager.call_create = create
+        link._connect = connect
         await link.open()
         return link
 

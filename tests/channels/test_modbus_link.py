@@ -282,10 +282,34 @@ async def test_a_line_that_ends_while_it_is_asked_is_an_os_error(kind: Kind) -> 
     asking = asyncio.get_running_loop().create_task(link.read(1, "holding_registers", 1, 1))
     await asyncio.sleep(0.01)
     peer.hang_up()
+    ended_s = asyncio.get_running_loop().time()
     with pytest.raises(ConnectionError):
         await asking
+    # Nobody waits for an answer that cannot come.
+    assert asyncio.get_running_loop().time() == ended_s
     with pytest.raises(ConnectionError):
         await link.read(1, "holding_registers", 1, 1)
+
+
+@both
+@virtual
+async def test_who_is_told_to_end_in_the_moment_of_an_answer_ends(kind: Kind) -> None:
+    peer = Peer(kind, {1: Numbered()})
+    link = await peer.connect(make_link(kind))
+    answers: list[bytes] = []
+
+    def keep(frame: bytes) -> list[tuple[float, bytes]]:
+        answers.append(frame)
+        return []
+
+    peer.spoil = keep
+    asking = asyncio.get_running_loop().create_task(link.read(1, "holding_registers", 1, 1))
+    await asyncio.sleep(0.01)
+    assert peer.wire is not None
+    peer.wire.say(answers[0])
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
 
 
 # --- on real wires: a socket, a pseudo-terminal --------------------------------------------------------
@@ -361,7 +385,7 @@ async def test_a_door_that_a_tcp_line_at_a_standstill_holds_back_is_not_opened_w
     port = listener.getsockname()[1]
     link = await dialler(ModbusTcpTransport(kind="modbus-tcp", host="127.0.0.1", port=port, reply_within_ms=100))()
     board, _ = listener.accept()
-    transport = link._client.ctx.transport  # type: ignore[attr-defined]  of ours
+    transport = link._wire.made.result()  # type: ignore[attr-defined]  of ours
     while not transport.get_write_buffer_size():
         transport.write(bytes(100_000))
         await asyncio.sleep(0)
@@ -381,11 +405,11 @@ async def test_a_line_that_takes_everything_is_kept(tmp_path: Path) -> None:
     line = Line({1: DoorBoard(time.monotonic)})
     line.dead.add(1)
     async with opened("tcp", line, tmp_path, reply_within_ms=300) as link:
-        before = link._client.ctx.transport  # type: ignore[attr-defined]  of ours
+        before = link._wire.made.result()  # type: ignore[attr-defined]  of ours
         with pytest.raises(NoAnswer):
             await link.write(1, Write("coils", 0x0200, (50,)))
         await link.quiet()
-        assert link._client.ctx.transport is before  # type: ignore[attr-defined]  # what lies below
+        assert link._wire.made.result() is before  # type: ignore[attr-defined]  # what lies below
 
 
 async def test_a_line_that_is_gone_is_an_os_error(tmp_path: Path) -> None:
