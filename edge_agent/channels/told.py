@@ -12,25 +12,18 @@ from typing import Final
 import msgspec
 
 from edge_agent.message import Message
-from wire.records import Value
+from wire.records import Scalar, Value
 
-# Nothing that a device could have brought.
-_NOTHING: Final = object()
+_NONE: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(slots=True)
-class _Told:
-    value: object = _NOTHING
+class _State:
+    """What an event was made of. first: it was the first one, and may still turn out not to have been kept."""
+
+    value: Scalar | None = None
     seen: bool = False
     first: bool = False
-    last: Value | None = None
-    brought_ns: int = 0
-    stale: bool = False
-
-    def changes(self, value: object) -> bool:
-        """Whether this is another value than the one before; it is the value before from now on."""
-        before, self.value = self.value, value
-        return value != before
 
 
 class Told:
@@ -38,44 +31,59 @@ class Told:
 
     def __init__(self, is_state: Mapping[str, bool]) -> None:
         """is_state: by resource, whether the profile makes an event of it: told when it changes, and only then."""
-        self._is_state = is_state
-        self._told = {name: _Told() for name in is_state}
+        self._states = {name: _State() for name, state in is_state.items() if state}
+        self._last: dict[str, Value] = {}
+        self._brought_ns: dict[str, int] = {}
+        self._stale: set[str] = set()
+        # Told when it is brought again, changed or not.
+        self._owed: set[str] = set()
 
     def news(
-        self, values: Iterable[Value], now_ns: int, always: Container[str] = ()
+        self, values: Sequence[Value], now_ns: int, always: Container[str] = _NONE
     ) -> tuple[list[Message], list[Value]]:
         """What of the values that were just brought is to be told: states, and measured values. always: told whether
         they have changed or not.
         """
         states: list[Message] = []
         measured: list[Value] = []
+        every_state, owed, last, brought_ns = self._states, self._owed, self._last, self._brought_ns
         for value in values:
-            told = self._told[value.resource]
-            was_stale = told.stale
-            told.last, told.brought_ns, told.stale = value, now_ns, False
-            if self._is_state[value.resource]:
-                # A state that is not known just now is no other state.
-                if value.value is not None and told.changes(value.value):
-                    told.first, told.seen = not told.seen, True
-                    fields = {value.resource: value.value}
-                    states.append(Message(kind=value.resource, fields=fields, initialized=told.first))
-            elif told.changes((value.value, value.quality)) or was_stale or value.resource in always:
+            name = value.resource
+            if name in every_state:
+                states += self._changed(every_state[name], value)
+            elif name in always or name in owed or value != last.get(name):
                 measured.append(value)
+            last[name] = value
+            brought_ns[name] = now_ns
+        if self._stale or owed:
+            self._stale.difference_update(value.resource for value in values)
+            owed.difference_update(value.resource for value in values)
         return states, measured
+
+    @staticmethod
+    def _changed(state: _State, value: Value) -> Sequence[Message]:
+        # A state that is not known just now is no other state.
+        if value.value is None or value.value == state.value:
+            return ()
+        state.value, state.first, state.seen = value.value, not state.seen, True
+        fields = {value.resource: value.value}
+        return (Message(kind=value.resource, fields=fields, initialized=state.first),)
 
     def forget(self, names: Iterable[str]) -> None:
         """What was to be told of these could not be kept; it is told again when it is brought again."""
         for name in names:
-            told = self._told[name]
-            told.value, told.seen = _NOTHING, told.seen and not told.first
+            if (state := self._states.get(name)) is None:
+                self._owed.add(name)
+            else:
+                state.value, state.seen = None, state.seen and not state.first
 
     def grown_old(self, now_ns: int, limit_ns: Mapping[str, int]) -> Sequence[Value]:
         """Measured values that were told as good and have not been brought for their limit, marked, each once."""
-        old: list[Value] = []
-        for name, told in self._told.items():
-            if told.last is None or told.stale or now_ns - told.brought_ns < limit_ns[name]:
-                continue
-            told.stale = True
-            if not self._is_state[name]:
-                old.append(msgspec.structs.replace(told.last, quality="stale"))
-        return old
+        old = [
+            name
+            for name, brought_ns in self._brought_ns.items()
+            if now_ns - brought_ns >= limit_ns[name] and name not in self._stale
+        ]
+        self._stale.update(old)
+        self._owed.update(old)
+        return [msgspec.structs.replace(self._last[name], quality="stale") for name in old if name not in self._states]

@@ -12,6 +12,7 @@ import math
 import struct
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from operator import getitem
 from typing import Final, Literal
 
 from device_profiles.model import DeviceProfile, DeviceResource, ResourceProperties
@@ -92,22 +93,16 @@ def _text(name: str, attributes: Attributes) -> Decode:
 
 def _number(resource: DeviceResource, attributes: Attributes) -> Decode:
     name, properties = resource.name, resource.properties
-    unit, mask, invalid = properties.units, properties.mask, frozenset(attributes.invalid)
+    unit = properties.units
     low = -math.inf if properties.minimum is None else properties.minimum
     high = math.inf if properties.maximum is None else properties.maximum
-    raw_of, scaled = _raw(attributes), _scaled(properties, attributes.raw)
+    raw_of, scaled = _raw(attributes, properties.mask), _scaled(properties, attributes.raw)
     none = Value(resource=name, value=None, unit=unit, quality="unknown")
 
     def decode(words: Sequence[int], at: int = 0) -> Value:
-        raw = raw_of(words, at)
-        if raw in invalid:
-            return none
-        if mask is not None and isinstance(raw, int):
-            raw &= mask
         try:
-            value = scaled(raw)
+            value = scaled(raw_of(words, at))
         except (OverflowError, ValueError):
-            # Too large for any number that could be sent on, infinite, or no number at all.
             return none
         if low <= value <= high:
             return Value(resource=name, value=value, unit=unit)
@@ -116,17 +111,28 @@ def _number(resource: DeviceResource, attributes: Attributes) -> Decode:
     return decode
 
 
-def _raw(attributes: Attributes) -> Callable[[Sequence[int], int], int | float]:
-    """What stands in the registers."""
+def _raw(attributes: Attributes, mask: int | None) -> Callable[[Sequence[int], int], int | float]:
+    """What stands in the registers. Raises ValueError for what the unit writes when it has no value."""
     if attributes.raw == "uint16" and attributes.byte_order == "high_first":
-        return lambda words, at: words[at]
-    data, unpack = _data(attributes), struct.Struct(_FORMATS[attributes.raw]).unpack
+        stands: Callable[[Sequence[int], int], int | float] = getitem
+    else:
+        data, unpack = _data(attributes), struct.Struct(_FORMATS[attributes.raw]).unpack
 
-    def raw_of(words: Sequence[int], at: int) -> int | float:
-        raw: int | float = unpack(data(words, at))[0]
-        return raw
+        def stands(words: Sequence[int], at: int) -> int | float:
+            raw: int | float = unpack(data(words, at))[0]
+            return raw
 
-    return raw_of
+    invalid = frozenset(attributes.invalid)
+    if not invalid and mask is None:
+        return stands
+
+    def meant(words: Sequence[int], at: int) -> int | float:
+        raw = stands(words, at)
+        if raw in invalid:
+            raise ValueError(raw)
+        return raw & mask if mask is not None and isinstance(raw, int) else raw
+
+    return meant
 
 
 def _data(attributes: Attributes) -> Callable[[Sequence[int], int], bytes]:
@@ -137,7 +143,7 @@ def _data(attributes: Attributes) -> Callable[[Sequence[int], int], bytes]:
 
 
 def _scaled(properties: ResourceProperties, kind: RawType) -> Callable[[int | float], int | float]:
-    """The value of a raw number. Raises OverflowError or ValueError when there is none."""
+    """The value of a raw number. Raises OverflowError or ValueError when it is none, or none that could be sent on."""
     scale, offset = properties.scale, properties.offset
     digits = ".7g" if kind == "float32" else ".12g"
     whole = properties.value_type not in {"Float32", "Float64"}

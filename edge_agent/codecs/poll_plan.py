@@ -10,10 +10,10 @@ found and leaves the others in peace.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from edge_agent.codecs.kinds.modbus import Layout, Point, Table
+from edge_agent.codecs.kinds.modbus import Decode, Layout, Point, Table
 from wire.records import Value
 
 BITS_MAX: Final = 2000
@@ -33,11 +33,16 @@ class Request:
     address: int
     count: int
     points: tuple[Point, ...]
+    _places: tuple[tuple[Decode, int], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Work out where each point begins."""
+        places = tuple((point.decode, point.address - self.address) for point in self.points)
+        object.__setattr__(self, "_places", places)
 
     def values(self, words: Sequence[int]) -> list[Value]:
         """What an answer means: the values of its points."""
-        address = self.address
-        return [point.decode(words, point.address - address) for point in self.points]
+        return [decode(words, at) for decode, at in self._places]
 
 
 def plan(points: Iterable[Point], *, gap_max: int, layout: Layout = ANY) -> list[Request]:
