@@ -1,7 +1,6 @@
 """A wake-up that cannot be lost: many tellers, one waiter, no queue."""
 
 import asyncio
-import contextlib
 
 
 class Signal:
@@ -19,7 +18,10 @@ class Signal:
         if timeout_s is None:
             await self._event.wait()
         elif not self._event.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout_s):
-                    await self._event.wait()
+            # The one waiter is woken by its timer as by anybody else.
+            timer = asyncio.get_running_loop().call_later(timeout_s, self._event.set)
+            try:
+                await self._event.wait()
+            finally:
+                timer.cancel()
         self._event.clear()

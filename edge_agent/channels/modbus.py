@@ -3,8 +3,9 @@
     rota: who is due -> plan: requests -> link: one at a time -> decode -> told: what is news -> mailbox -> commit
 
 One task owns the line. Before each request it looks whether somebody wants something done; an order waits for one
-request at most. What the answers bring waits in a mailbox while the disk is busy; with MAILBOX_MAX turns waiting nobody
-is asked, and the turns that pass are counted as overrun. A value whose unit stopped answering is told once as stale.
+request at most. What the answers bring waits in a mailbox (`modbus_post`) while the disk is busy; when that is full
+nobody is asked, and the turns that pass are counted as overrun. A value whose unit stopped answering is told once as
+stale.
 
 What a unit refuses is told by `modbus_jobs` from what it does not; a unit that is silent is left to `polling`; a line
 that is gone ends `run`.
@@ -13,33 +14,31 @@ that is gone ends `run`.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from device_profiles.model import AutoEvent
 from edge_agent.channels.base import BoundDevice, Channel, ChannelHealth, ChannelParts
 from edge_agent.channels.bugs import Bugs
 from edge_agent.channels.modbus_jobs import Job
 from edge_agent.channels.modbus_link import Dial, Link, NoAnswer, Refused, dialler
-from edge_agent.channels.polling import Rota, Unit
-from edge_agent.channels.reception import Parcel, Reception
-from edge_agent.channels.told import Told
+from edge_agent.channels.modbus_post import Letter, Post
+from edge_agent.channels.modbus_station import Station
+from edge_agent.channels.polling import Rota
+from edge_agent.channels.reception import Reception
 from edge_agent.codecs import codec
-from edge_agent.codecs.kinds.modbus import ModbusCodec, Point, inverted_of
+from edge_agent.codecs.kinds.modbus import ModbusCodec
 from edge_agent.codecs.poll_plan import Request
 from edge_agent.orders import UNREACHABLE, Order, Performed
 from edge_agent.settings import ChannelSettings
 from edge_agent.transports.modbus_rtu import ModbusRtuTransport
 from edge_agent.transports.modbus_tcp import ModbusTcpTransport
 from edge_agent.wakeup import Signal
-from wire.clock import NS_PER_MS, NS_PER_S, Stamp
+from wire.clock import NS_PER_S
 from wire.records import Scalar, Value
 
 log = logging.getLogger(__name__)
 
-MAILBOX_MAX: Final = 256
-TOGETHER: Final = 64
 TICK_S: Final = 1.0
 ORDERS_MAX: Final = 32
 OVERRUN_OVER_S: Final = 60
@@ -47,38 +46,14 @@ OVERRUN_OVER_S: Final = 60
 # Illegal function, address, value: the request itself is what the unit does not like.
 _NEVER: Final = frozenset({1, 2, 3})
 _REASONS: Final = {1: "illegal_function", 2: "illegal_address", 3: "illegal_value", 4: "device_failure", 6: "busy"}
-# A value is old when three turns in a row did not bring it, or when its device counts as gone, whatever is later.
-_TURNS_MISSED: Final = 3
-
-
-@dataclass(slots=True)
-class _Station:
-    """One unit and what is remembered of it. meaning: the order in which what one turn brings is told, which is that of
-    the profile's mappings: a button that lets a door be opened before the door that was opened.
-    """
-
-    bound: BoundDevice
-    number: int
-    points: dict[str, Point]
-    told: Told
-    meaning: dict[str, int]
-    unit: Unit = field(default_factory=Unit)
 
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
     """A job of a unit, as it stands in the rota."""
 
-    station: _Station
+    station: Station
     job: Job
-
-
-@dataclass(frozen=True, slots=True)
-class _Letter:
-    station: _Station
-    parcel: Parcel
-    received: Stamp
-    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +82,18 @@ class ModbusChannel:
         self._dial = dial
         self._tick_s = tick_s
         self._reception = Reception(name, devices, parts, Bugs(name, parts.counters), codec.harmless_keys)
-        self._stations = {bound.address: self._station(bound) for bound in devices}
-        self._turns = [
-            _Turn(station, job) for station in self._stations.values() for job in _jobs(station, codec, gap_max)
-        ]
+        self._post = Post(self._reception)
+        self._stations = {bound.address: Station(bound, codec, gap_max) for bound in devices}
+        self._turns = [_Turn(station, job) for station in self._stations.values() for job in station.jobs]
         self._link: Link | None = None
         self._orders: deque[_Asked] = deque()
         self._wanted = Signal()
-        self._mailbox: deque[_Letter] = deque()
-        self._in_flight = 0
-        self._posted = Signal()
-        self._room = Signal()
+        self._retimed = False
         self._overrun_ns: int | None = None
 
     async def run(self, up: Callable[[], None]) -> None:
         """One opening of the line, until it ends. Raises OSError."""
+        self._retune()
         await self._report_age()
         link = await self._dial()
         self._link = link
@@ -129,7 +101,7 @@ class ModbusChannel:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._serve(link))
-                group.create_task(self._commit())
+                group.create_task(self._post.deliver())
                 group.create_task(self._watch())
         except ExceptionGroup as ended:
             raise _first(ended) from None
@@ -156,66 +128,67 @@ class ModbusChannel:
 
     def health(self) -> ChannelHealth:
         """See Channel."""
-        return self._reception.health(connected=self._link is not None, waiting=len(self._mailbox) + self._in_flight)
+        return self._reception.health(connected=self._link is not None, waiting=self._post.waiting)
 
     # --- the line -------------------------------------------------------------------------------------
 
     async def _serve(self, link: Link) -> None:
         rota = Rota.starting(range(len(self._turns)), self._now_ns())
-        intervals_ns: list[int] = []
-        looked_ns = 0
         while True:
             await self._obey(link)
-            while len(self._mailbox) >= MAILBOX_MAX:
-                await self._room.wait()
+            await self._post.room()
+            if self._retimed:
+                self._retimed = False
+                rota.retime([turn.station.interval_ns(turn.job) for turn in self._turns])
             now_ns = self._now_ns()
-            if now_ns - looked_ns >= NS_PER_S:
-                # The campus may have set another rhythm, and who waits for an hour must hear of it.
-                before_ns, looked_ns = intervals_ns, now_ns
-                intervals_ns = [self._interval_ns(turn) for turn in self._turns]
-                if intervals_ns != before_ns:
-                    rota.retime(intervals_ns)
-            left_ns = min(NS_PER_S, rota.due_ns() - now_ns) if self._turns else NS_PER_S
+            left_ns = rota.due_ns() - now_ns if self._turns else NS_PER_S
             if left_ns > 0:
                 await self._wanted.wait(left_ns / NS_PER_S)
                 continue
             due = rota.take()
             turn = self._turns[due.job]
-            if turn.station.unit.may_be_asked(self._now_ns()):
-                await self._poll(link, turn.station, turn.job)
-            left_out = rota.put_back(due, self._interval_ns(turn), self._now_ns())
-            if not turn.station.unit.silent:
-                self._overrun(left_out)
+            station = turn.station
+            if station.unit.may_be_asked(now_ns):
+                now_ns = await self._poll(link, station, turn.job, now_ns)
+            left_out = rota.put_back(due, station.interval_ns(turn.job), now_ns)
+            if not station.unit.silent:
+                self._overrun(left_out, now_ns)
 
-    async def _poll(self, link: Link, station: _Station, job: Job) -> None:
-        """One turn: every request, in pieces where the unit refuses one; what came is posted."""
+    async def _poll(self, link: Link, station: Station, job: Job, now_ns: int) -> int:
+        """One turn: every request, in pieces where the unit refuses one; what came is posted. Gives when it ended."""
         values: list[Value] = []
         answered = False
-        waiting = deque(job.requests(self._now_ns()))
+        waiting = deque(job.requests(now_ns))
         while waiting:
             request = waiting.popleft()
-            began_ns = self._now_ns()
+            began_ns = now_ns
             self._count("polls_total")
             try:
                 words = await link.read(station.number, request.table, request.address, request.count)
             except Refused as refused:
+                now_ns = self._now_ns()
                 waiting.extendleft(reversed(self._refused(station, job, request, refused.code)))
             except NoAnswer:
                 self._count("polls_unanswered_total")
                 await link.quiet()
-                self._missed(station, self._now_ns() - began_ns)
+                now_ns = self._now_ns()
+                self._missed(station, now_ns, now_ns - began_ns)
                 break
             else:
-                self._reception.answered(station.bound.address, self._now_ns() - began_ns)
+                now_ns = self._now_ns()
+                self._reception.answered(station.bound.address, now_ns - began_ns)
                 values += request.values(words)
                 for name in job.answered(request.points):
                     log.info("device refuses no more", extra={"device": station.bound.info.id, "resource": name})
             answered = True
             self._answered(station)
-            await self._obey(link)
-        self._post(station, job, values, answered=answered)
+            if self._orders:
+                await self._obey(link)
+                now_ns = self._now_ns()
+        self._tell(station, job, values, now_ns, answered=answered)
+        return now_ns
 
-    def _refused(self, station: _Station, job: Job, request: Request, code: int) -> list[Request]:
+    def _refused(self, station: Station, job: Job, request: Request, code: int) -> list[Request]:
         """What to ask in place of a request that was refused."""
         if code not in _NEVER:
             return []
@@ -226,20 +199,19 @@ class ModbusChannel:
             log.warning("device refuses a resource", extra={"device": device, "resource": name, "cause": cause})
         return parts
 
-    def _answered(self, station: _Station) -> None:
+    def _answered(self, station: Station) -> None:
         if station.unit.silent:
             log.info("unit answers again", extra={"channel": self.name, "device": station.bound.info.id})
         station.unit.answered()
 
-    def _missed(self, station: _Station, cost_ns: int) -> None:
+    def _missed(self, station: Station, now_ns: int, cost_ns: int) -> None:
         was_silent = station.unit.silent
         alone = all(other.unit.silent for other in self._stations.values() if other is not station)
-        station.unit.missed(self._now_ns(), cost_ns, alone=alone)
+        station.unit.missed(now_ns, cost_ns, alone=alone)
         if station.unit.silent and not was_silent:
             log.warning("unit does not answer", extra={"channel": self.name, "device": station.bound.info.id})
 
-    def _overrun(self, left_out: int) -> None:
-        now_ns = self._now_ns()
+    def _overrun(self, left_out: int, now_ns: int) -> None:
         if left_out:
             self._parts.counters["polls_overrun_total"] += left_out
             if self._overrun_ns is None:
@@ -286,99 +258,48 @@ class ModbusChannel:
                 return Performed("unknown" if done else "rejected", "not_supported")
             except NoAnswer:
                 await link.quiet()
-                self._missed(station, self._now_ns() - began_ns)
+                now_ns = self._now_ns()
+                self._missed(station, now_ns, now_ns - began_ns)
                 return Performed("unknown", "no_answer")
             self._answered(station)
         return Performed("succeeded", values=values)
 
-    # --- commit ---------------------------------------------------------------------------------------
+    # --- what is told ---------------------------------------------------------------------------------
 
-    def _post(self, station: _Station, job: Job, values: Sequence[Value], *, answered: bool) -> None:
-        states, measured = station.told.news(values, self._now_ns(), job.always)
-        states.sort(key=lambda message: station.meaning[message.kind])
+    def _tell(self, station: Station, job: Job, values: Sequence[Value], now_ns: int, *, answered: bool) -> None:
+        states, measured = station.news(job, values, now_ns)
         self._parts.counters["messages_total"] += answered
         parcel = self._reception.polled(station.bound.address, states, measured, alive=answered)
-        if parcel.change is None and not parcel.drafts:
-            return
-        names = tuple(message.kind for message in states) + tuple(value.resource for value in measured)
-        self._mailbox.append(_Letter(station, parcel, self._parts.clock.stamp(), names))
-        self._posted.tell()
-
-    async def _commit(self) -> None:
-        while True:
-            letters = [self._mailbox.popleft() for _ in range(min(TOGETHER, len(self._mailbox)))]
-            if not letters:
-                await self._posted.wait()
-                continue
-            self._in_flight = len(letters)
-            try:
-                kept = await self._reception.settle_each([(letter.parcel, letter.received) for letter in letters])
-            finally:
-                self._in_flight = 0
-            for letter, is_kept in zip(letters, kept, strict=True):
-                if not is_kept:
-                    letter.station.told.forget(letter.names)
-            self._room.tell()
-
-    # --- time -----------------------------------------------------------------------------------------
+        if parcel.change is not None or parcel.drafts:
+            self._post.post(Letter(station, parcel, self._parts.clock.stamp(), states, measured))
 
     async def _watch(self) -> None:
         while True:
+            self._retune()
             await self._report_age()
             await asyncio.sleep(self._tick_s)
+
+    def _retune(self) -> None:
+        """The campus may have set another rhythm, and who waits for an hour must hear of it."""
+        changed = [station.retune(self._parts.tuning(station.bound.info.id)) for station in self._stations.values()]
+        if any(changed):
+            self._retimed = True
+            self._wanted.tell()
 
     async def _report_age(self) -> None:
         for parcel in self._reception.silent():
             await self._reception.settle(parcel)
+        now_ns = self._now_ns()
         for station in self._stations.values():
-            old = station.told.grown_old(self._now_ns(), self._limits_ns(station))
-            if old:
+            if old := station.grown_old(now_ns):
                 parcel = self._reception.polled(station.bound.address, [], old, alive=False)
                 await self._reception.settle(parcel)
-
-    def _limits_ns(self, station: _Station) -> dict[str, int]:
-        liveness = station.bound.profile.liveness
-        limit_s = self._parts.tuning(station.bound.info.id).silent_after_s or liveness.interval_s * liveness.missed
-        limits: dict[str, int] = {}
-        # The slowest rhythm first: of a value that is read in several the quickest counts.
-        for turn in sorted((one for one in self._turns if one.station is station), key=self._interval_ns, reverse=True):
-            turns_ns = _TURNS_MISSED * self._interval_ns(turn)
-            limits |= dict.fromkeys(turn.job.points, max(limit_s * NS_PER_S, turns_ns))
-        return limits
-
-    def _interval_ns(self, turn: _Turn) -> int:
-        tuned_ms = self._parts.tuning(turn.station.bound.info.id).poll_interval_ms
-        return turn.job.interval_ns if tuned_ms is None else tuned_ms * NS_PER_MS
-
-    def _station(self, bound: BoundDevice) -> _Station:
-        meaning: dict[str, int] = {}
-        for index, mapping in enumerate(bound.profile.event_mappings):
-            meaning.setdefault(mapping.source, index)
-        told = Told({event.source: event.source in meaning for event in bound.profile.auto_events})
-        return _Station(
-            bound, int(bound.address), self._codec.points(bound.profile, inverted_of(bound.given)), told, meaning
-        )
 
     def _now_ns(self) -> int:
         return self._parts.clock.mono_ns()
 
     def _count(self, name: str) -> None:
         self._parts.counters[name] += 1
-
-
-def _jobs(station: _Station, codec: ModbusCodec, gap_max: int) -> Iterator[Job]:
-    rhythms: dict[int, list[AutoEvent]] = {}
-    for event in station.bound.profile.auto_events:
-        rhythms.setdefault(event.interval_ms, []).append(event)
-    layout = codec.layout(station.bound.profile)
-    for interval_ms, events in sorted(rhythms.items()):
-        yield Job(
-            interval_ns=interval_ms * NS_PER_MS,
-            points={event.source: station.points[event.source] for event in events},
-            always=frozenset(event.source for event in events if not event.on_change),
-            gap_max=gap_max,
-            layout=layout,
-        )
 
 
 def _end(asked: _Asked, performed: Performed) -> None:

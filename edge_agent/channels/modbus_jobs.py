@@ -51,6 +51,8 @@ class Job:
 
     def answered(self, points: Sequence[Point]) -> list[str]:
         """These were read. Gives those of them that had been refused before."""
+        if not self._refused:
+            return []
         again = [point.resource for point in points if point.resource in self._refused]
         for name in again:
             del self._refused[name]

@@ -29,14 +29,23 @@ class _State:
 class Told:
     """The values of one device."""
 
-    def __init__(self, is_state: Mapping[str, bool]) -> None:
-        """is_state: by resource, whether the profile makes an event of it: told when it changes, and only then."""
+    def __init__(self, is_state: Mapping[str, bool], limit_ns: Mapping[str, int]) -> None:
+        """is_state: by resource, whether the profile makes an event of it: told when it changes, and only then.
+        limit_ns: see `limit`.
+        """
         self._states = {name: _State() for name, state in is_state.items() if state}
         self._last: dict[str, Value] = {}
         self._brought_ns: dict[str, int] = {}
         self._stale: set[str] = set()
         # Told when it is brought again, changed or not.
         self._owed: set[str] = set()
+        self.limit(limit_ns)
+
+    def limit(self, limit_ns: Mapping[str, int]) -> None:
+        """By resource, for how long a value is good that is not brought again. All that may ever be brought."""
+        self._limit_ns = limit_ns
+        # Before this nothing can have grown old.
+        self._young_until_ns = 0
 
     def news(
         self, values: Sequence[Value], now_ns: int, always: Container[str] = _NONE
@@ -77,13 +86,19 @@ class Told:
             else:
                 state.value, state.seen = None, state.seen and not state.first
 
-    def grown_old(self, now_ns: int, limit_ns: Mapping[str, int]) -> Sequence[Value]:
+    def grown_old(self, now_ns: int) -> Sequence[Value]:
         """Measured values that were told as good and have not been brought for their limit, marked, each once."""
-        old = [
-            name
+        if now_ns < self._young_until_ns:
+            return ()
+        until_ns = {
+            name: brought_ns + self._limit_ns[name]
             for name, brought_ns in self._brought_ns.items()
-            if now_ns - brought_ns >= limit_ns[name] and name not in self._stale
-        ]
+            if name not in self._stale
+        }
+        old = [name for name, over_ns in until_ns.items() if now_ns >= over_ns]
         self._stale.update(old)
         self._owed.update(old)
+        # What is brought from now on is good for a whole limit from now at least.
+        young_ns = [over_ns for over_ns in until_ns.values() if now_ns < over_ns]
+        self._young_until_ns = min([*young_ns, now_ns + min(self._limit_ns.values(), default=0)])
         return [msgspec.structs.replace(self._last[name], quality="stale") for name in old if name not in self._states]

@@ -6,8 +6,8 @@ import logging
 import pytest
 
 from device_profiles.model import AutoEvent
-from edge_agent.channels.modbus import MAILBOX_MAX, TOGETHER
 from edge_agent.channels.modbus_link import ModbusLink
+from edge_agent.channels.modbus_post import MAILBOX_MAX, TOGETHER
 from edge_agent.codecs.kinds.modbus import Write
 from edge_agent.orders import Performed
 from simulators.modbus_wire import Unit
@@ -234,7 +234,7 @@ async def test_a_value_is_told_when_it_changes_and_besides_every_minute() -> Non
     rig.start()
     await asyncio.sleep(30.5)
     unit.values = {1: 210}
-    await asyncio.sleep(0.6)
+    await asyncio.sleep(1.0)
     # At the start by both rhythms, then the change.
     assert rig.values("temperature") == [20.0, 20.0, 21.0]
     await asyncio.sleep(100)

@@ -12,7 +12,7 @@ def heat(degrees: float | None, quality: str = "good") -> Value:
 
 
 def told() -> Told:
-    return Told({"door": True, "heat": False})
+    return Told({"door": True, "heat": False}, LIMIT)
 
 
 def states(one: Told, value: object, now_s: float = 0) -> list[tuple[object, bool]]:
@@ -60,13 +60,33 @@ def test_a_measured_value_is_told_when_it_changes_or_always() -> None:
 def test_what_is_not_brought_any_more_is_told_once_as_stale_and_again_when_it_comes_back() -> None:
     one = told()
     one.news([heat(20.0)], 0)
-    assert one.grown_old(10 * NS_PER_S - 1, LIMIT) == []
-    assert one.grown_old(10 * NS_PER_S, LIMIT) == [heat(20.0, "stale")]
-    assert one.grown_old(90 * NS_PER_S, LIMIT) == []
+    assert list(one.grown_old(10 * NS_PER_S - 1)) == []
+    assert list(one.grown_old(10 * NS_PER_S)) == [heat(20.0, "stale")]
+    assert list(one.grown_old(90 * NS_PER_S)) == []
     # The same value as before it was lost, and yet news.
     assert one.news([heat(20.0)], 91 * NS_PER_S)[1] == [heat(20.0)]
-    assert one.grown_old(102 * NS_PER_S, LIMIT) == [heat(20.0, "stale")]
+    assert list(one.grown_old(102 * NS_PER_S)) == [heat(20.0, "stale")]
+
+
+def test_each_value_grows_old_by_itself_whenever_one_looks() -> None:
+    one = Told({"door": False, "heat": False}, LIMIT)
+    door = Value(resource="door", value=1)
+    one.news([heat(20.0)], 0)
+    assert list(one.grown_old(5 * NS_PER_S)) == []
+    one.news([door], 6 * NS_PER_S)
+    one.news([heat(20.0)], 7 * NS_PER_S)
+    assert list(one.grown_old(16 * NS_PER_S - 1)) == []
+    assert [value.resource for value in one.grown_old(16 * NS_PER_S)] == ["door"]
+    assert list(one.grown_old(17 * NS_PER_S)) == [heat(20.0, "stale")]
+
+
+def test_a_new_limit_holds_at_once() -> None:
+    one = told()
+    one.news([heat(20.0)], 0)
+    assert list(one.grown_old(3 * NS_PER_S)) == []
+    one.limit({"door": NS_PER_S, "heat": NS_PER_S})
+    assert list(one.grown_old(3 * NS_PER_S)) == [heat(20.0, "stale")]
 
 
 def test_nothing_that_was_never_brought_grows_old() -> None:
-    assert told().grown_old(10**15, LIMIT) == []
+    assert list(told().grown_old(10**15)) == []
