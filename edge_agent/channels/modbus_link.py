@@ -14,22 +14,16 @@ standstill has not taken is thrown away with its connection, so that it does not
 """
 
 import asyncio
+import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from pymodbus.framer import FramerBase, FramerRTU, FramerSocket
-from pymodbus.pdu import ModbusPDU
-from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
-from pymodbus.pdu.register_message import (
-    ReadHoldingRegistersRequest,
-    ReadInputRegistersRequest,
-    WriteMultipleRegistersRequest,
-    WriteSingleRegisterRequest,
-)
+from pymodbus.pdu import DecodePDU
 from pymodbus.transport.serialtransport import create_serial_connection
 
 from device_profiles.protocols.modbus import BIT_TABLES
-from edge_agent.channels.modbus_wire import Coil, Wire, framer
+from edge_agent.channels.modbus_wire import Wire
 from edge_agent.codecs.kinds.modbus import Table, Write
 from edge_agent.transports.modbus_rtu import ModbusRtuTransport
 from edge_agent.transports.modbus_tcp import ModbusTcpTransport
@@ -38,12 +32,13 @@ from wire.sockets import acknowledged, forget, given
 # A gateway says so when its unit did not answer.
 _GATEWAY_SILENT: Final = frozenset({0x0A, 0x0B})
 _PARITIES: Final = {"none": "N", "even": "E", "odd": "O"}
-_READ: Final[Mapping[Table, type[ModbusPDU]]] = {
-    "coils": ReadCoilsRequest,
-    "discrete_inputs": ReadDiscreteInputsRequest,
-    "input_registers": ReadInputRegistersRequest,
-    "holding_registers": ReadHoldingRegistersRequest,
-}
+# Function, address, and how many or which value: Modbus Application Protocol V1.1b3, 6.
+_ASK: Final = struct.Struct(">BHH")
+_READ: Final[Mapping[Table, int]] = {"coils": 1, "discrete_inputs": 2, "holding_registers": 3, "input_registers": 4}
+_WRITE_COIL: Final = 5
+_WRITE_REGISTER: Final = 6
+_WRITE_REGISTERS: Final = 16
+_EXCEPTION: Final = 0x80
 # Requests in a row without an answer from anybody, after which a TCP connection is opened anew.
 UNANSWERED_MAX: Final = 4
 
@@ -116,28 +111,25 @@ class ModbusLink:
 
     async def read(self, unit: int, table: Table, address: int, count: int) -> Sequence[int]:
         """See Link."""
-        answer = await self._ask(_READ[table](dev_id=unit, address=address, count=count))
-        if table in BIT_TABLES:
-            # The last byte is filled up with zeroes.
-            bits = [int(bit) for bit in answer.bits]
-            if len(bits) != -(-count // 8) * 8:
-                raise NoAnswer("answer of another length")
-            return bits[:count]
-        if len(answer.registers) != count:
+        data = await self._ask(unit, _ASK.pack(_READ[table], address, count))
+        bits = table in BIT_TABLES
+        size = -(-count // 8) if bits else 2 * count
+        if len(data) != 1 + size or data[0] != size:
             raise NoAnswer("answer of another length")
-        return answer.registers
+        if bits:
+            return [data[1 + bit // 8] >> bit % 8 & 1 for bit in range(count)]
+        return list(struct.unpack_from(f">{count}H", data, 1))
 
     async def write(self, unit: int, write: Write) -> None:
         """See Link."""
-        words = list(write.words)
+        words = write.words
         if write.table == "coils" or len(words) == 1:
-            single = Coil if write.table == "coils" else WriteSingleRegisterRequest
-            answer = await self._ask(single(dev_id=unit, address=write.address, registers=words))
-            echoed = (answer.address, answer.registers) == (write.address, words)
+            message = _ASK.pack(_WRITE_COIL if write.table == "coils" else _WRITE_REGISTER, write.address, words[0])
+            echo = message[1:]
         else:
-            answer = await self._ask(WriteMultipleRegistersRequest(dev_id=unit, address=write.address, registers=words))
-            echoed = (answer.address, answer.count) == (write.address, len(words))
-        if not echoed:
+            head = _ASK.pack(_WRITE_REGISTERS, write.address, len(words))
+            message, echo = head + struct.pack(f">B{len(words)}H", 2 * len(words), *words), head[1:]
+        if await self._ask(unit, message) != echo:
             raise NoAnswer("answer to something else")
 
     async def quiet(self) -> None:
@@ -169,7 +161,8 @@ class ModbusLink:
             return None
         return tcp if stuck else None
 
-    async def _ask(self, request: ModbusPDU) -> ModbusPDU:
+    async def _ask(self, unit: int, message: bytes) -> bytes:
+        """What the unit answers in the function that it was asked in."""
         wire = self._wire
         if wire is None:
             raise ConnectionError("the line is not open")
@@ -177,18 +170,19 @@ class ModbusLink:
             raise ConnectionError("half an answer to nothing")
         self._unanswered += 1
         try:
-            answer = await wire.ask(request, self._reply_within_s)
+            answer = await wire.ask(unit, message, self._reply_within_s)
         except TimeoutError:
             raise NoAnswer("no answer") from None
-        if answer.transaction_id != request.transaction_id or answer.function_code & 0x7F != request.function_code:
-            raise NoAnswer("answer to something else")
-        if answer.isError():
-            if answer.exception_code in _GATEWAY_SILENT:
-                raise NoAnswer("the gateway hears nothing of the unit")
+        function, data = answer[0], answer[1:]
+        if function == message[0]:
             self._unanswered = 0
-            raise Refused(answer.exception_code)
+            return data
+        if function != message[0] | _EXCEPTION or len(data) != 1:
+            raise NoAnswer("answer to something else")
+        if data[0] in _GATEWAY_SILENT:
+            raise NoAnswer("the gateway hears nothing of the unit")
         self._unanswered = 0
-        return answer
+        raise Refused(data[0])
 
 
 Dial = Callable[[], Awaitable[Link]]
@@ -197,11 +191,13 @@ Dial = Callable[[], Awaitable[Link]]
 def link_of(transport: ModbusTcpTransport | ModbusRtuTransport) -> ModbusLink:
     """One that is not open yet."""
     within_s = transport.reply_within_ms / 1000
+    decoder = DecodePDU(False)  # noqa: FBT003  its only argument: not as a server
+    framer: FramerBase
     if isinstance(transport, ModbusTcpTransport):
-        framed, connect, quiet_s = framer(FramerSocket), _endpoint(transport), 0.0
+        framer, connect, quiet_s = FramerSocket(decoder), _endpoint(transport), 0.0
     else:
-        framed, connect, quiet_s = framer(FramerRTU), _port(transport), within_s
-    return ModbusLink(connect, framed, reply_within_s=within_s, quiet_s=quiet_s, sleep=asyncio.sleep)
+        framer, connect, quiet_s = FramerRTU(decoder), _port(transport), within_s
+    return ModbusLink(connect, framer, reply_within_s=within_s, quiet_s=quiet_s, sleep=asyncio.sleep)
 
 
 def _endpoint(transport: ModbusTcpTransport) -> Connect:
