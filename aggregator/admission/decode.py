@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from aggregator.ledger.rows import INTEGER_MAX, START, Arrival, Opening, Refusal, Run
+from aggregator.ledger.rows import INTEGER_MAX, START, Arrival, Opening, Refusal, Run, decoded
 from wire.clock import Stamp
 from wire.delivery import Batch, Hello, LaneState
 from wire.errors import Malformed, UnknownTopic
 from wire.identity import CHAIN_START, chain_next, record_hash
-from wire.records import Gap, Record, check_owner, decode_record, record_lane
+from wire.records import Gap, Record, check_owner, record_lane
 from wire.topics import LANES, Lane
 
 _NOTHING: Final = LaneState(first=1, last=0, acked=0, chain=CHAIN_START.hex(), acked_chain=CHAIN_START.hex())
@@ -45,7 +45,7 @@ def read_run(edge: str, batch: Batch, raws: Sequence[bytes]) -> Run:
 
 def _judge(edge: str, lane: Lane, seq: int, body: bytes) -> tuple[Record | None, Refusal | None]:
     try:
-        record = decode_record(body)
+        record = decoded(body)
     except Malformed:
         return None, Refusal.MALFORMED
     try:

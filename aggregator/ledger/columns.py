@@ -12,6 +12,8 @@ from wire.topics import Lane
 _INSERT_ROW, _COLUMNS = Statements.load("aggregator.ledger").in_order("insert_row")
 INSERT_ROW: Final = _INSERT_ROW
 
+ADD_BLOCK: Final = Statements.load("aggregator.ledger").in_order("add_block")[0]
+
 # The fields of a row are the columns of its table, in one order everywhere.
 if LedgerRow.__struct_fields__ != _COLUMNS:
     raise TypeError("aggregator.ledger.rows and statements.sql name other columns")

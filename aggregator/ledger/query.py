@@ -1,12 +1,16 @@
-"""Pages of the ledger: filters in, SQL out. Always in order of position, always along an index.
+"""Pages of the ledger: filters in, SQL out. Always in order of position, never by reading all of it.
 
-- One filter leads and picks the index; the others are written so that they only test the rows it gives.
+- One filter leads. The ledger notes in which blocks of BLOCK_ROWS positions there are rows that pass it
+  (`ledger_blocks`); only these are read, block after block, and their rows tested. So a page of something rare reads at
+  most BLOCK_ROWS rows for each that it shows, and a record costs no index for any filter.
 - The first segments of a topic stand for a list of topics, since the table of topics is closed. Each topic gives at
-  most one page along its own index, and the pages are merged.
+  most one page along its own blocks, and the pages are merged.
 - A span of time does not sort like positions do (records arrive late), so it is first turned into the span of
   positions that holds all its rows (`occurred_hours`), and the rows are then tested.
 """
 
+from collections.abc import Iterable
+from itertools import groupby
 from typing import Final, NamedTuple
 
 from aggregator.ledger.plan import HOUR_NS
@@ -14,6 +18,8 @@ from aggregator.ledger.rows import INTEGER_MAX, Filter, LedgerRow
 from wire.topics import TOPICS
 
 PAGE_MAX: Final = 1000
+# Written into every file there is; never to be changed.
+BLOCK_ROWS: Final = 64
 
 Parameters = dict[str, object]
 
@@ -55,14 +61,14 @@ def page_sql(wanted: Filter, span: Span, *, descending: bool, limit: int) -> tup
     """The statement of one page and its parameters."""
     topics = [] if wanted.topic is None else topics_under(wanted.topic)
     given = [name for name in _LEADERS if getattr(wanted, name) is not None]
-    leader = given[0] if given else ""
+    # What is not historical is almost everything.
+    leader = next((name for name in given if name != "historical" or wanted.historical), "")
     parameters: Parameters = {"first": span.first, "last": span.last, "limit": min(max(limit, 1), PAGE_MAX)}
-    tests = ["position >= :first", "position <= :last"]
+    tests = []
     for name in given:
-        if name == "topic":
-            continue
-        parameters[name] = int(wanted.historical or 0) if name == "historical" else getattr(wanted, name)
-        tests.append(_test(name, leads=name == leader, value=parameters[name]))
+        if name != "topic":
+            parameters[name] = _text(getattr(wanted, name))
+            tests.append(f"{_column(name)} = :{name}")
     if wanted.since_ns is not None:
         tests.append("occurred_ns >= :since_ns")
         parameters["since_ns"] = wanted.since_ns
@@ -72,26 +78,68 @@ def page_sql(wanted: Filter, span: Span, *, descending: bool, limit: int) -> tup
     names = [f"topic_{index}" for index in range(len(topics))]
     parameters.update(zip(names, topics, strict=True))
     order = "DESC" if descending else "ASC"
-    if leader == "topic" and len(topics) == 1:
-        return _select(["topic = :topic_0", *tests], order), parameters
+    if leader:
+        parameters |= {"first_block": span.first // BLOCK_ROWS, "last_block": span.last // BLOCK_ROWS}
     if leader == "topic":
-        pages = [f"SELECT * FROM ({_select([f'topic = :{name}', *tests], order)}) AS {name}" for name in names]  # noqa: S608  names of parameters, never values
-        return f"{' UNION ALL '.join(pages)} ORDER BY position {order} LIMIT :limit", parameters
+        pages = [_along_blocks("topic", name, [f"{_column('topic')} = :{name}", *tests], order) for name in names]
+        if len(pages) == 1:
+            return pages[0], parameters
+        named = zip(names, pages, strict=True)
+        merged = " UNION ALL ".join(f"SELECT * FROM ({page}) AS {name}" for name, page in named)  # noqa: S608  names of parameters, never values
+        return f"{merged} ORDER BY position {order} LIMIT :limit", parameters
     if wanted.topic is not None:
-        tests.append(f"coalesce(topic, '') IN ({', '.join(f':{name}' for name in names)})")
-    return _select(tests, order), parameters
+        tests.append(f"{_column('topic')} IN ({', '.join(f':{name}' for name in names)})")
+    if leader:
+        return _along_blocks(leader, leader, tests, order), parameters
+    return _everywhere(tests, order), parameters
 
 
-def _test(name: str, *, leads: bool, value: object) -> str:
-    if name == "historical":
-        # A literal, because the partial index is only considered when the text of the query implies its condition.
-        return "historical = 1" if value and leads else f"coalesce(historical, 0) = {value}"
-    # coalesce keeps the planner from taking the index of a filter that does not lead.
-    return f"{name} = :{name}" if leads else f"coalesce({name}, '') = :{name}"
+def _text(value: object) -> str:
+    """The value of a filter as it stands in a block."""
+    return str(int(value)) if isinstance(value, bool) else str(value)
 
 
-def _select(tests: list[str], order: str) -> str:
-    return f"SELECT * FROM ledger WHERE {' AND '.join(tests)} ORDER BY position {order} LIMIT :limit"  # noqa: S608  fixed texts
+def _column(name: str) -> str:
+    # No bare column, so that the planner takes no index that serves something else. Compared as it stands in a block.
+    return "CAST(historical AS TEXT)" if name == "historical" else f"coalesce({name}, '')"
+
+
+def _everywhere(tests: list[str], order: str) -> str:
+    where = " AND ".join(["position >= :first", "position <= :last", *tests])
+    return f"SELECT * FROM ledger WHERE {where} ORDER BY position {order} LIMIT :limit"  # noqa: S608  fixed texts
+
+
+def _along_blocks(leader: str, parameter: str, tests: list[str], order: str) -> str:
+    # CROSS JOIN: the blocks first. Block and position in the order of both are in the order of position.
+    where = " AND ".join(
+        [
+            f"filter = '{leader}' AND value = :{parameter} AND block >= :first_block AND block <= :last_block",
+            f"position >= block * {BLOCK_ROWS} AND position < (block + 1) * {BLOCK_ROWS}",
+            "coalesce(position, 0) >= :first AND coalesce(position, 0) <= :last",
+            *tests,
+        ]
+    )
+    return (
+        f"SELECT ledger.* FROM ledger_blocks CROSS JOIN ledger WHERE {where}"  # noqa: S608  fixed texts
+        f" ORDER BY block {order}, position {order} LIMIT :limit"
+    )
+
+
+def blocks_of(rows: Iterable[LedgerRow]) -> list[tuple[str, str, int]]:
+    """(filter, value, block) of all filters that rows pass, each once. Nobody asks for what is not historical alone."""
+    found = []
+    for block, together in groupby(rows, key=lambda row: row.position // BLOCK_ROWS):
+        inside = list(together)
+        values = {
+            "device_id": {row.device_id for row in inside},
+            "topic": {row.topic for row in inside},
+            "edge": {row.edge for row in inside},
+            "kind": {row.kind for row in inside},
+            "lane": {row.lane.value for row in inside},
+            "historical": {_text(row.historical) for row in inside if row.historical},
+        }
+        found += [(name, value, block) for name, of_name in values.items() for value in sorted(of_name)]
+    return found
 
 
 def matches(row: LedgerRow, wanted: Filter) -> bool:

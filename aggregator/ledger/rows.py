@@ -73,13 +73,13 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     body: bytes | None
 
 
-# Each reader asks for the same new rows, shortly one after the other.
-_decoded = lru_cache(maxsize=2048)(decode_record)
+# Admission reads a record first; each reader of the ledger asks for the same one shortly after.
+decoded = lru_cache(maxsize=2048)(decode_record)
 
 
 def record_of(row: LedgerRow) -> Record | None:
     """The record of a row; None when its body was blanked. Raises Malformed."""
-    return None if row.body is None else _decoded(row.body)
+    return None if row.body is None else decoded(row.body)
 
 
 class Refusal(StrEnum):

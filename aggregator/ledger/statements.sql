@@ -72,6 +72,11 @@ INSERT INTO occurred_hours (hour, first_position, last_position)
 VALUES (:hour, :first_position, :last_position)
 ON CONFLICT (hour) DO UPDATE SET last_position = excluded.last_position
 
+-- name: add_block
+-- Notes that rows that pass a filter lie in a block of positions.
+INSERT INTO ledger_blocks (filter, value, block) VALUES (:filter, :value, :block)
+ON CONFLICT (filter, value, block) DO NOTHING
+
 -- name: add_tally
 -- Adds to a counter.
 INSERT INTO tallies (edge, lane, name, value)

@@ -17,6 +17,7 @@ from typing import Final, Self, TypeVar
 from aggregator.ledger import query
 from aggregator.ledger.base import HeadSignal
 from aggregator.ledger.columns import (
+    ADD_BLOCK,
     INSERT_ROW,
     epoch_of,
     epoch_parameters,
@@ -276,6 +277,7 @@ def _carry_out(connection: sqlite3.Connection, plan: Plan) -> None:
     many = connection.executemany
     if plan.rows:
         many(INSERT_ROW, [values_of(row) for row in plan.rows])
+        many(ADD_BLOCK, query.blocks_of(plan.rows))
         connection.execute(SQL["set_head"], {"head": plan.head})
         many(
             SQL["widen_hour"],

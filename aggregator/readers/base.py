@@ -55,6 +55,8 @@ class Reader(ABC):
     """Subclass with a name, `apply` and `clear`; run `run` in a TaskGroup."""
 
     name: str
+    # How long rows are waited for after some came; a store that is dear to write is given more of them at once.
+    linger_s: float = LINGER_S
 
     def __init__(self, ledger: Ledger, db: Database) -> None:
         """db: views.sqlite, shared by all readers."""
@@ -88,7 +90,7 @@ class Reader(ABC):
                 taken = await self.step()
                 self.tell(failing=False)
                 if 0 < taken < BATCH_ROWS:
-                    await asyncio.sleep(LINGER_S)
+                    await asyncio.sleep(self.linger_s)
                 head = await self._ledger.wait_beyond(self.health.position, POLL_S)
                 self.health.lag = max(0, head - self.health.position)
             except READER_FAILURES as error:

@@ -10,6 +10,7 @@ Where two records of a door are folded into one row, the row is that of the late
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final
 
 from aggregator.ledger import LedgerRow, record_of
@@ -29,6 +30,8 @@ _STATES: Final = {
     "Door/State/LockPhysicalState": "lock",
     "Door/State/DoorAlarm": "alarm",
 }
+_SET_DOOR, _OF_DOOR = SQL.in_order("set_door")
+_ADD_MINUTE, _OF_MINUTE = SQL.in_order("add_minute")
 
 
 @dataclass(slots=True)
@@ -79,8 +82,8 @@ class Doors(Reader):
             _fold(door, event, occurred_ns)
             if row.topic.startswith((GRANTED, DENIED)) and occurred_ns // MINUTE_NS >= horizon:
                 _count(minutes, row, occurred_ns // MINUTE_NS)
-        connection.executemany(SQL["set_door"], (_parameters(door) for door in doors.values()))
-        connection.executemany(SQL["add_minute"], (_parameters(minute) for minute in minutes.values()))
+        connection.executemany(_SET_DOOR, map(attrgetter(*_OF_DOOR), doors.values()))
+        connection.executemany(_ADD_MINUTE, map(attrgetter(*_OF_MINUTE), minutes.values()))
         if horizon != before:
             connection.execute(SQL["set_door_horizon"], {"minute": horizon})
             connection.execute(SQL["drop_minutes"], {"minute": horizon})
@@ -112,7 +115,3 @@ def _count(minutes: dict[tuple[str, int], _Minute], row: LedgerRow, minute: int)
         counted.granted += 1
     else:
         counted.denied += 1
-
-
-def _parameters(item: _Door | _Minute) -> dict[str, object]:
-    return {name: getattr(item, name) for name in item.__slots__}

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from aggregator.ledger import LedgerRow, record_of
@@ -66,8 +67,8 @@ class _Heard:
     """Of whom was heard, and not written yet: one line for each box and device, however many its records are."""
 
     def __init__(self) -> None:
-        self._edges: dict[str, dict[str, Any]] = {}
-        self._devices: dict[str, dict[str, Any]] = {}
+        self._edges: dict[str, _Tally] = {}
+        self._devices: dict[str, _Tally] = {}
 
     def add(self, row: LedgerRow) -> None:
         """A record of a box."""
@@ -77,24 +78,42 @@ class _Heard:
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Everything so far."""
-        connection.executemany(SQL["touch_edge"], self._edges.values())
-        connection.executemany(SQL["touch_device"], self._devices.values())
+        connection.executemany(SQL["touch_edge"], map(_parameters, self._edges.values()))
+        connection.executemany(SQL["touch_device"], map(_parameters, self._devices.values()))
         self._edges.clear()
         self._devices.clear()
 
 
-def _count(heard: dict[str, dict[str, Any]], name: str, row: LedgerRow) -> None:
-    before = heard.get(name)
-    heard[name] = {
+@dataclass(slots=True)
+class _Tally:
+    """How many records of one box or device there were, the first of them and the last."""
+
+    first: LedgerRow
+    last: LedgerRow
+    records: int = 1
+
+
+def _count(heard: dict[str, _Tally], name: str, row: LedgerRow) -> None:
+    tally = heard.get(name)
+    if tally is None:
+        heard[name] = _Tally(row, row)
+    else:
+        tally.last = row
+        tally.records += 1
+
+
+def _parameters(tally: _Tally) -> dict[str, Any]:
+    row = tally.last
+    return {
         "edge": row.edge,
         "epoch": row.epoch,
         "device_id": row.device_id,
-        "first_position": before["first_position"] if before else row.position,
+        "first_position": tally.first.position,
         "position": row.position,
         "received_ns": row.received_ns,
         "occurred_ns": row.occurred_ns,
         "topic": row.topic,
-        "records": before["records"] + 1 if before else 1,
+        "records": tally.records,
     }
 
 

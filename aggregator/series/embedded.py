@@ -10,6 +10,7 @@ are gone (a box that was away for a month) is added to the stretch instead, unle
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final, TypeVar
 
 from aggregator.series.points import Point
@@ -20,6 +21,8 @@ from wire.clock import NS_PER_S
 T = TypeVar("T")
 
 SQL: Final = Statements.load("aggregator.series")
+_PUT, _OF_POINT = SQL.in_order("put")
+_IN_ORDER: Final = itemgetter(*_OF_POINT)
 
 MINUTE_S: Final = 60
 HOUR_S: Final = 3600
@@ -107,13 +110,13 @@ class EmbeddedSeries:
             params = self._params(connection, point)
             if point.time_ns < gone.get(0, 0):
                 # It is held against what is there, and the points before it are.
-                connection.executemany(SQL["put"], puts)
+                connection.executemany(_PUT, map(_IN_ORDER, puts))
                 puts.clear()
                 self._add(connection, params, _stretches(params))
             elif params["value"] is not None:
                 touched.update(_stretches(params))
             puts.append(params)
-        connection.executemany(SQL["put"], puts)
+        connection.executemany(_PUT, map(_IN_ORDER, puts))
         for curve, width_s, start_ns in sorted(touched):
             end_ns = start_ns + width_s * NS_PER_S
             span = {"curve": curve, "width_s": width_s, "start_ns": start_ns, "end_ns": end_ns}

@@ -15,7 +15,7 @@ from typing import Final
 
 from aggregator.ledger import LedgerRow, record_of
 from wire.errors import Malformed
-from wire.records import Event, Outcome, Reading, Value
+from wire.records import Outcome, Reading, Value
 
 NS_PER_MS: Final = 1_000_000
 
@@ -34,8 +34,11 @@ class Point:
 
 def points_of(row: LedgerRow) -> list[Point]:
     """The points of one row; none for kinds without a curve, and for a row whose body was blanked."""
-    if row.series_time_ns is None:
+    if row.series_time_ns is None or row.body is None:
         return []
+    if row.kind == "event":
+        # What of it goes here stands in the row.
+        return [_event(row, row.series_time_ns)]
     try:
         record = record_of(row)
     except Malformed:
@@ -43,17 +46,19 @@ def points_of(row: LedgerRow) -> list[Point]:
     match record:
         case Reading():
             return list(_readings(row, record, row.series_time_ns))
-        case Event():
-            tags = (("campus", row.campus_id), ("device", row.device_id), ("topic", record.topic))
-            fields: dict[str, Field] = {"position": row.position, "historical": row.historical}
-            if row.received_ns >= row.occurred_ns:
-                fields["late_ms"] = (row.received_ns - row.occurred_ns) // NS_PER_MS
-            return [Point("event", tags, fields, row.series_time_ns)]
         case Outcome():
             tags = (("campus", row.campus_id), ("device", row.device_id), ("result", record.result))
             return [Point("outcome", tags, {"position": row.position}, row.series_time_ns)]
         case _:
             return []
+
+
+def _event(row: LedgerRow, time_ns: int) -> Point:
+    tags = (("campus", row.campus_id), ("device", row.device_id), ("topic", row.topic))
+    fields: dict[str, Field] = {"position": row.position, "historical": row.historical}
+    if row.received_ns >= row.occurred_ns:
+        fields["late_ms"] = (row.received_ns - row.occurred_ns) // NS_PER_MS
+    return Point("event", tags, fields, time_ns)
 
 
 def _readings(row: LedgerRow, reading: Reading, time_ns: int) -> Iterator[Point]:

@@ -12,6 +12,9 @@ T0 = 1_788_220_800 * NS_PER_S
 STAMP = Stamp(wall_ns=T0, mono_ns=1, boot_id="b0" * 16, clock=ClockState.SYNCED, error_ms=1)
 
 
+KINDS = {Event: "event", Reading: "reading", Outcome: "outcome"}
+
+
 def row(record: Event | Reading | Outcome, *, position: int = 1, time_ns: int | None = T0) -> LedgerRow:
     body = encode_record(record)
     return LedgerRow(
@@ -24,8 +27,8 @@ def row(record: Event | Reading | Outcome, *, position: int = 1, time_ns: int | 
         through=position,
         event_id=record.id,
         device_id=record.device,
-        kind="reading",
-        topic="",
+        kind=KINDS[type(record)],
+        topic=record.topic if isinstance(record, Event) else "",
         source_epoch=None,
         source_no=None,
         fingerprint=None,

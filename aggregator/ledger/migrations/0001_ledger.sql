@@ -34,13 +34,15 @@ CREATE TABLE ledger (
 CREATE UNIQUE INDEX ledger_by_source ON ledger (device_id, source_no, source_epoch) WHERE source_no IS NOT NULL;
 CREATE UNIQUE INDEX ledger_by_series_time ON ledger (device_id, series_time_ns) WHERE series_time_ns IS NOT NULL;
 
--- One index per filter of a page, each ordered by position so that a page is read without sorting.
-CREATE INDEX ledger_by_device ON ledger (device_id, position);
-CREATE INDEX ledger_by_edge ON ledger (edge, position);
-CREATE INDEX ledger_by_topic ON ledger (topic, position);
-CREATE INDEX ledger_by_kind ON ledger (kind, position);
-CREATE INDEX ledger_by_lane ON ledger (lane, position);
-CREATE INDEX ledger_by_historical ON ledger (position) WHERE historical = 1;
+-- For every value of a filter of a page, in which blocks of 64 positions such rows lie. A page reads the blocks of its
+-- filter and tests their rows. An index for each filter would be six more entries a record, and each of them changes a
+-- page of the disk of its own; here most records add nothing.
+CREATE TABLE ledger_blocks (
+    filter TEXT NOT NULL,
+    value TEXT NOT NULL,
+    block INTEGER NOT NULL,
+    PRIMARY KEY (filter, value, block)
+) STRICT, WITHOUT ROWID;
 
 -- For every hour in which something occurred, between which positions its rows lie. Late records widen it.
 CREATE TABLE occurred_hours (
