@@ -18,7 +18,7 @@ from device_profiles.protocols import StrictModel, protocol
 from device_profiles.settings import File, Host, Name, Port, Shown
 from device_profiles.yaml_source import load, validate
 from edge_agent.outbox import OutboxLimits
-from edge_agent.settings_check import cross_check, profile_folders
+from edge_agent.settings_check import cross_check, profile_folders, profiles_named
 from edge_agent.transports import AnyTransport, Broker, Endpoint
 
 DAY_S: Final = 86_400
@@ -165,7 +165,7 @@ def read_settings(path: Path) -> Loaded:
     settings, findings = validate(source, EdgeSettings)
     if not isinstance(source.data, dict):
         return Loaded(None, findings)
-    catalogue = load_catalogue(profile_folders(source))
+    catalogue = load_catalogue(profile_folders(source), only=profiles_named(source))
     findings = in_order([*findings, *cross_check(source, catalogue)])
     if settings is None or any(finding.severity is Severity.ERROR for finding in findings):
         return Loaded(None, findings)

@@ -38,6 +38,11 @@ def profile_folders(source: Source) -> list[Path]:
     return [path for path in paths if _is_folder(path)]
 
 
+def profiles_named(source: Source) -> set[str]:
+    """The profiles of all devices."""
+    return {name for _, device in _devices(source) if isinstance(name := device.get("profile"), str)}
+
+
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()

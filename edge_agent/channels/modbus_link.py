@@ -20,7 +20,6 @@ from typing import Final, Protocol
 
 from pymodbus.framer import FramerBase, FramerRTU, FramerSocket
 from pymodbus.pdu import DecodePDU
-from pymodbus.transport.serialtransport import create_serial_connection
 
 from device_profiles.protocols.modbus import BIT_TABLES
 from edge_agent.channels.modbus_wire import Wire
@@ -208,6 +207,8 @@ def _endpoint(transport: ModbusTcpTransport) -> Connect:
 
 
 def _port(transport: ModbusRtuTransport) -> Connect:
+    from pymodbus.transport.serialtransport import create_serial_connection  # noqa: PLC0415  for boxes with such lines
+
     async def connect(wire: Wire) -> None:
         try:
             await create_serial_connection(

@@ -8,6 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from edge_agent.enrol import EnrolError, EnrolFiles, enrol
 from edge_agent.keys import IdentityKey, KeyFileError, verifies
@@ -117,6 +126,47 @@ def test_a_signature_is_the_keys_own_and_nothing_else_is(tmp_path: Path) -> None
     assert not verifies(other.public_hex(), b"hello", signature)
     assert not verifies(key.public_hex(), b"hello", "zz")
     assert not verifies("", b"hello", signature)
+
+
+def test_a_key_file_is_what_other_programs_take_it_for(tmp_path: Path) -> None:
+    """The independent witness is the library's own reader and writer of keys."""
+    ours = IdentityKey.create(tmp_path / "ours.key")
+    read = load_pem_private_key((tmp_path / "ours.key").read_bytes(), password=None)
+    assert isinstance(read, Ed25519PrivateKey)
+    assert read.public_key().public_bytes_raw().hex() == ours.public_hex()
+    assert IdentityKey.load(tmp_path / "ours.key").public_hex() == ours.public_hex()
+    theirs = Ed25519PrivateKey.generate()
+    written = theirs.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    for name, text in {"unix": written, "windows": written.replace(b"\n", b"\r\n")}.items():
+        (tmp_path / name).write_bytes(text)
+        assert IdentityKey.load(tmp_path / name).public_hex() == theirs.public_key().public_bytes_raw().hex()
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (
+            ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+            "Ed",
+        ),
+        (
+            Ed25519PrivateKey.generate().private_bytes(
+                Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
+            ),
+            "PEM",
+        ),
+        (b"-----BEGIN PRIVATE KEY-----\nMC4CAQAw*\n-----END PRIVATE KEY-----\n", "damaged"),
+        (b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA==\n-----END PRIVATE KEY-----\n", "Ed25519"),
+        (b"\xff\xfe", "not a key"),
+        (b"", "PEM"),
+    ],
+    ids=["another kind", "encrypted", "no base64", "cut short", "no text", "empty"],
+)
+def test_what_is_no_such_key_is_told(tmp_path: Path, content: bytes, cause: str) -> None:
+    path = tmp_path / "a.key"
+    path.write_bytes(content)
+    with pytest.raises(KeyFileError, match=cause):
+        IdentityKey.load(path)
 
 
 def test_an_identity_is_never_overwritten(tmp_path: Path) -> None:

@@ -120,3 +120,12 @@ def test_a_broken_one_of_the_same_name_leaves_ours_in_place(tmp_path: Path) -> N
 
 def test_a_folder_that_is_not_there_adds_nothing(tmp_path: Path) -> None:
     assert load_catalogue([tmp_path / "absent"]).names == load_catalogue().names
+
+
+def test_what_nobody_wants_is_not_read_and_yet_known_by_name(tmp_path: Path) -> None:
+    (tmp_path / "energy").mkdir()
+    (tmp_path / "energy" / "odd-meter.yaml").write_text("not: a profile")
+    catalogue = load_catalogue([tmp_path], only={"xy-md02"})
+    assert list(catalogue.profiles) == ["xy-md02"]
+    assert catalogue.findings == {}
+    assert catalogue.names == load_catalogue([tmp_path]).names
