@@ -15,7 +15,6 @@ order in which the messages came, as MQTT demands (3.1.1 and 5.0, section 4.6) a
 import asyncio
 import contextlib
 import itertools
-import socket
 import threading
 from collections.abc import Callable
 from typing import Any, Final, Self
@@ -27,6 +26,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from wire.mqtt_broker import BrokerAddress, ClientTls, LinkError, LinkRefused, Message
+from wire.mqtt_pump import Pump
 from wire.mqtt_socket import GatheringClient, GatheringSocket
 from wire.sockets import acknowledged, given
 
@@ -34,8 +34,6 @@ __all__ = ["BrokerAddress", "LinkError", "LinkRefused", "Message", "MqttLink"]
 
 
 MISC_INTERVAL_S: Final = 1.0
-# Packets in one turn of the loop; then others have theirs.
-PACKETS_AT_ONCE: Final = 64
 _OUT_OF_WINDOW: Final = 1000
 # MQTT 5's reason "No matching subscribers".
 _NOBODY_LISTENS: Final = 0x10
@@ -65,9 +63,7 @@ class MqttLink:
         self._misc: asyncio.TimerHandle | None = None
         self._cause: Exception | None = None
         self._numbers = itertools.count(1)
-        self._paused = False
-        self._sock: GatheringSocket | None = None
-        self._listens_for_room = False
+        self._pump = Pump(client, self._is_well, self._fail)
         self.closed = asyncio.Event()
         self.session_present = False
         # Messages of QoS 1 that the broker took and had nobody to hand to; only MQTT 5 brokers say so.
@@ -218,46 +214,41 @@ class MqttLink:
         """Stop reading: what comes waits in TCP, then in the broker. A handful of messages already read may still be
         handed over. A pause of two keep-alives ends the link.
         """
-        if not self._paused and not self.closed.is_set() and self._sock is not None:
-            self._loop.remove_reader(self._sock)
-        self._paused = True
+        self._pump.pause()
 
     def resume(self) -> None:
         """Read again."""
-        if not self._paused:
-            return
-        self._paused = False
-        if not self.closed.is_set() and self._sock is not None and self._sock.fileno() >= 0:
-            self._loop.add_reader(self._sock, self._readable)
-            self._loop.call_soon(self._readable)
+        self._pump.resume()
 
     def unsent(self) -> bool:
         """Whether there are bytes that the kernel does not have yet."""
-        return self._client.want_write() or (self._sock is not None and self._sock.unsent > 0)
+        return self._pump.unsent()
 
     def mark(self) -> int | None:
         """How far the stream has come, for `arrived`. None when the socket does not take any more now."""
         if self.unsent() and not self.closed.is_set():
             # Else it leaves when the loop comes round.
-            self._writable()
+            self._pump.write()
+        sock = self._pump.sock
         try:
-            return None if self._sock is None or self.unsent() else given(self._sock.raw)
+            return None if sock is None or self.unsent() else given(sock.raw)
         except (OSError, ValueError):
             return None
 
     def arrived(self, mark: int | None) -> bool:
         """Whether the broker's machine has all that was sent up to there; what it has not may still arrive later."""
         up_to = self.mark() if mark is None else mark
+        sock = self._pump.sock
         try:
-            return self._sock is None or (up_to is not None and acknowledged(self._sock.raw) >= up_to)
+            return sock is None or (up_to is not None and acknowledged(sock.raw) >= up_to)
         except (OSError, ValueError):
             return True
 
     async def close(self) -> None:
         """Say goodbye and end. The will is not published."""
         if not self.closed.is_set():
-            if self._sock is not None:
-                self._sock.keeps_word = True
+            if self._pump.sock is not None:
+                self._pump.sock.keeps_word = True
             with contextlib.suppress(OSError):
                 self._client.disconnect()
                 self._client.loop_write()
@@ -278,8 +269,8 @@ class MqttLink:
         client.on_message = self._on_paho_message
         client.on_subscribe = self._on_subscribe
         client.on_socket_open = lambda _c, _u, sock: self._in_loop(self._watch, sock)
-        client.on_socket_close = lambda _c, _u, sock: self._in_loop(self._unwatch, sock)
-        client.on_socket_register_write = lambda _c, _u, sock: self._in_loop(self._want_write, sock)
+        client.on_socket_close = lambda _c, _u, _sock: self._in_loop(self._pump.stop)
+        client.on_socket_register_write = lambda _c, _u, _sock: self._in_loop(self._pump.wants_write)
 
     def _uninstall(self) -> None:
         # paho closes its sockets once more when it is collected, in whatever thread and long after our loop is gone.
@@ -287,67 +278,22 @@ class MqttLink:
         client.on_connect = client.on_disconnect = client.on_message = client.on_publish = client.on_subscribe = None
         client.on_socket_open = client.on_socket_close = client.on_socket_register_write = None
 
-    def _in_loop(self, function: Callable[[Any], None], sock: Any) -> None:  # noqa: ANN401  paho's own type is loose
+    def _in_loop(self, function: Callable[..., None], *arguments: Any) -> None:  # noqa: ANN401  paho's own type is loose
         # Only the dial runs in another thread; waking the loop through its pipe for every message would be dear.
         if threading.get_ident() == self._thread:
-            function(sock)
+            function(*arguments)
         else:
-            self._loop.call_soon_threadsafe(function, sock)
+            self._loop.call_soon_threadsafe(function, *arguments)
 
     def _watch(self, sock: GatheringSocket) -> None:
         if self.closed.is_set() or sock.fileno() < 0:
             return
-        sock.raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._sock = sock
-        self._loop.add_reader(sock, self._readable)
+        self._pump.start(sock)
         self._tick()
 
-    def _unwatch(self, sock: GatheringSocket) -> None:
-        if sock.fileno() >= 0:
-            self._loop.remove_reader(sock)
-            self._loop.remove_writer(sock)
-
-    def _want_write(self, _sock: GatheringSocket) -> None:
-        # paho asks once, until it is rid of everything. What is said in one turn of the loop leaves together.
-        self._loop.call_soon(self._writable)
-
-    def _listen_for_room(self, sock: GatheringSocket) -> None:
-        """Hear of the socket taking more only while something waits for that."""
-        waits = sock.unsent > 0
-        if waits != self._listens_for_room:
-            self._listens_for_room = waits
-            if waits:
-                self._loop.add_writer(sock, self._writable)
-            else:
-                self._loop.remove_writer(sock)
-
-    def _readable(self) -> None:
-        for _ in range(PACKETS_AT_ONCE):
-            if self._paused or self.closed.is_set():
-                return
-            # An exception from the caller's callback ends this link and is kept as its cause: silence would be worse.
-            try:
-                result = self._client.loop_read()
-            except Exception as error:  # noqa: BLE001  see above
-                self._end(error)
-                return
-            if not self._is_well(result) or self._sock is None or not self._sock.pending():
-                return
-        # What is here already never makes the socket readable.
-        self._loop.call_soon(self._readable)
-
-    def _writable(self) -> None:
-        sock = self._sock
-        if sock is None or self.closed.is_set() or not self._is_well(self._client.loop_write()) or self.closed.is_set():
-            return
-        try:
-            sock.flush()
-        except OSError as error:
-            self._end(LinkError(f"MQTT broker {self._address}: {error}"))
-            return
-        self._listen_for_room(sock)
-        if self._client.want_write() and not sock.unsent:
-            self._loop.call_soon(self._writable)
+    def _fail(self, error: Exception) -> None:
+        broken = isinstance(error, OSError) and not isinstance(error, LinkError)
+        self._end(LinkError(f"MQTT broker {self._address}: {error}") if broken else error)
 
     def _is_well(self, result: int) -> bool:
         """Whether paho is content; if not, the link ends."""
@@ -418,9 +364,9 @@ class MqttLink:
         if self._misc is not None:
             self._misc.cancel()
         self._uninstall()
+        self._pump.stop()
         sock = self._client.socket()
         if isinstance(sock, GatheringSocket):
-            self._unwatch(sock)
             # paho closes its socket only inside its own error paths; this one ends by our decision.
             sock.keeps_word = flush
             sock.close()

@@ -29,6 +29,8 @@ class GatheringSocket:
     def __init__(self, sock: socket.socket) -> None:
         self.raw = sock
         self.keeps_word = False
+        # Times that something was read; a caller sees by it whether anything came.
+        self.reads = 0
         self._ahead = b""
         self._at = 0
         self._gathered = bytearray()
@@ -39,8 +41,11 @@ class GatheringSocket:
         """Up to size bytes; b"" when the other side has ended. Raises as the socket does."""
         if self._at == len(self._ahead):
             if size >= AHEAD:
-                return self.raw.recv(size)
+                data = self.raw.recv(size)
+                self.reads += 1
+                return data
             self._ahead, self._at = self.raw.recv(AHEAD), 0
+            self.reads += 1
         data = self._ahead[self._at : self._at + size]
         self._at += len(data)
         return data
