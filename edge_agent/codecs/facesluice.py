@@ -329,9 +329,11 @@ def _number_of(kind: str, info: _Info) -> tuple[int, int | None, Confirm | None]
 
 def _holder(info: _Info) -> Holder | None:
     """The school's number (customId); a person entered at the device has only a place in the device's own list."""
+    custom = loose.text(info.custom_id, PERSON_NUMBER_LENGTH_MAX)
+    if custom is not None:
+        return Holder(Secret(custom))
     if not loose.blank(info.custom_id):
-        custom = loose.text(info.custom_id, PERSON_NUMBER_LENGTH_MAX)
-        return None if custom is None else Holder(Secret(custom))
+        return None
     person = loose.count(info.person_id)
     return Holder(Secret(str(person)), scope="device") if person else None
 

@@ -149,7 +149,8 @@ def enumeration(value: Loose) -> int | str | None:
 
 def count(value: Loose) -> int | None:
     """A device's number of a record: 0 <= number < 2**48."""
-    number = None if isinstance(scalar(value), bool) else enumeration(value)
+    written = scalar(value) if isinstance(value, msgspec.Raw) else value
+    number = None if isinstance(written, bool) else enumeration(written)
     return number if isinstance(number, int) and 0 <= number < 1 << SOURCE_SPACE_SHIFT else None
 
 
