@@ -143,7 +143,8 @@ class MqttLink:
             clean_start=clean if version == 5 else paho.MQTT_CLEAN_START_FIRST_ONLY,
             properties=properties,
         )
-        if not isinstance(self._client.socket(), GatheringSocket):
+        # None: the other side has ended it already.
+        if not isinstance(self._client.socket(), GatheringSocket | None):
             raise TypeError("this paho does not let us bring a socket along; see wire.mqtt_socket")
 
     # --- what callers use -----------------------------------------------------------------------------
