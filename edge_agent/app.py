@@ -34,6 +34,7 @@ from edge_agent.settings import Device, EdgeSettings, Loaded, MetricsChoice, Sec
 from edge_agent.supervise import RefusedError, Supervisor
 from edge_agent.uplink import Uplink, UplinkRefusedError
 from edge_agent.uplink.carrier import MqttCarrier
+from wire.collector import give_back
 from wire.documents import UNTUNED, DeviceTuning, Tuning
 from wire.i18n import Texts
 from wire.identity import Pseudonymiser
@@ -45,6 +46,8 @@ from wire.topics import Down, down_topic
 
 log = logging.getLogger(__name__)
 
+# By then everything has been used once.
+STARTED_S: Final = 10.0
 MAINTAIN_S: Final = 5.0
 CLOCK_WATCH_S: Final = 5.0
 DOORS_S: Final = 1.0
@@ -186,6 +189,7 @@ class _Box:
                 group.create_task(supervisor.run(), name=supervisor.health.name) for supervisor in supervisors
             ]
             self._notifier.ready()
+            asyncio.get_running_loop().call_later(STARTED_S, give_back)
             await stop.wait()
             self._notifier.stopping()
             log.info("box stopping", extra={"edge": self._settings.edge})

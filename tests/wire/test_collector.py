@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from wire.collector import YOUNG, long_running
+from wire.collector import YOUNG, give_back, long_running
 
 
 class Circle:
@@ -36,3 +36,11 @@ def test_a_run_that_ends_badly_leaves_all_as_before() -> None:
         raise RuntimeError
     assert gc.get_threshold() == before
     assert gc.get_freeze_count() == 0
+
+
+def test_giving_back_takes_nothing_away_that_is_used() -> None:
+    kept = [bytes([number % 256]) * 10_000 for number in range(1000)]
+    for _ in range(500):
+        kept.pop()
+    give_back()
+    assert all(one == bytes([number % 256]) * 10_000 for number, one in enumerate(kept))
