@@ -52,6 +52,11 @@ def test_the_shipped_limits_are_explicit(tmp_path: Path) -> None:
         assert line in lines
 
 
+def test_sessions_never_expire_because_debians_mosquitto_loses_count_of_those_that_do(tmp_path: Path) -> None:
+    text = render_configuration(BrokerSettings(campus=CAMPUS), tmp_path)
+    assert not [line for line in directives(text) if line.startswith("persistent_client_expiration")]
+
+
 @pytest.mark.parametrize("audience", [Audience.BOXES, Audience.EVERYBODY])
 def test_passwords_of_boxes_never_cross_a_network_in_the_clear(audience: Audience) -> None:
     with pytest.raises(ValueError, match="terminals only"):
