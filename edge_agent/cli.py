@@ -108,9 +108,11 @@ def _typed(stdin: TextIO, texts: Texts) -> str:
 _KNOWN: Final = frozenset(
     {
         "bad_answer",
+        "bad_authority",
         "bad_key",
         "bad_url",
         "no_password_file",
+        "not_trusted",
         "not_written",
         "token_expired",
         "token_unknown",
@@ -121,6 +123,7 @@ _KNOWN: Final = frozenset(
 _NEW_TOKEN: Final = frozenset({"token_unknown", "token_used", "token_expired", "wrong_edge"})
 _ENROL_EXITS: Final = {
     "unreachable": EXIT_UNREACHABLE,
+    "not_trusted": EXIT_UNREACHABLE,
     "bad_url": EXIT_USAGE,
     "bad_authority": EXIT_USAGE,
     "no_password_file": EXIT_SETTINGS,

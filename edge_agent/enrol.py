@@ -25,8 +25,8 @@ ANSWER_BYTES_MAX: Final = 64 * 1024
 class EnrolError(Exception):
     """The box could not join. code: the campus' problem code or one of ours; detail: for a person.
 
-    Ours: bad_url, bad_authority, no_password_file, unusable_key, not_written (a file here), unreachable, bad_answer,
-    http_<status>.
+    Ours: bad_url, bad_authority, no_password_file, unusable_key, not_written (a file here), unreachable, not_trusted,
+    bad_answer, http_<status>.
     """
 
     def __init__(self, code: str, detail: str) -> None:
@@ -128,6 +128,8 @@ def _post(url: str, token: str, body: dict[str, str], trust: ssl.SSLContext | No
     except urllib.error.HTTPError as error:
         raise _refusal(error) from None
     except urllib.error.URLError as error:
+        if isinstance(error.reason, ssl.SSLCertVerificationError):
+            raise EnrolError("not_trusted", error.reason.verify_message) from None
         raise EnrolError(
             "unreachable", _told(error.reason) if isinstance(error.reason, OSError) else str(error.reason)
         ) from None

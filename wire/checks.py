@@ -201,7 +201,7 @@ def broker(address: BrokerAddress, own: str, foreign: str, *, listened_to: bool)
             address, lambda _message: None, client_id=f"campus-doctor-{secrets.token_hex(4)}", timeout_s=TIMEOUT_S
         )
         try:
-            found = [well("broker_in", where=where, tls="TLS" if address.tls_ca is not None else "-")]
+            found = [well("broker_in", where=where if address.tls_ca is None else f"{where} (TLS)")]
             if not await _may(link, own):
                 return [*found, wrong("broker_mute", topic=own)]
             if listened_to:
