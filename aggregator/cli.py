@@ -58,16 +58,17 @@ def check(config: Config = CONFIG, as_json: Json = False, lang: Language = None)
     """Check the settings."""
     import json
 
-    from aggregator.settings import read_settings
+    from aggregator.settings import missing_tls_files, read_settings
 
     loaded, texts = read_settings(config), Texts(lang)
+    found = loaded.findings if loaded.settings is None else missing_tls_files(config)
     if as_json:
-        findings = [finding.as_document(texts) for finding in loaded.findings]
+        findings = [finding.as_document(texts) for finding in found]
         typer.echo(json.dumps({"schema": 1, "file": str(config), "findings": findings}, ensure_ascii=False))
     else:
-        for finding in loaded.findings:
+        for finding in found:
             typer.echo(finding.render(texts))
-        if not loaded.findings:
+        if not found:
             typer.echo(texts("check.ok", path=config))
     raise typer.Exit(EXIT_SETTINGS if loaded.settings is None else 0)
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from aggregator.alarms.rules import KINDS
 from aggregator.broker import LOOPBACK, Audience, Listener, ServerTls
 from aggregator.series.address import InfluxAddress
-from device_profiles.findings import Finding, in_order, nearest
+from device_profiles.findings import Finding, Severity, in_order, nearest
 from device_profiles.protocols import StrictModel
 from device_profiles.settings import File, Host, MqttEndpoint, Name, Port, Shown, check_needs, check_zone
 from device_profiles.yaml_source import Source, load, validate
@@ -206,6 +206,21 @@ def _check_listeners(source: Source, settings: AggregatorSettings | None) -> lis
             listener.listener()
         except ValueError:
             findings.append(source.finding(place, "listener_in_clear"))
+    return findings
+
+
+def missing_tls_files(path: Path) -> list[Finding]:
+    """Certificates and keys that a file names and that are not there: worth a word, the server may be another one."""
+    source = load(path)
+    listeners = source.value_at(("broker", "listeners"))
+    count = len(listeners) if isinstance(listeners, list) else 0
+    ends: list[tuple[str | int, ...]] = [("http",), *(("broker", "listeners", index) for index in range(count))]
+    findings: list[Finding] = []
+    for place in ((*end, name) for end in ends for name in ("certificate", "key", "client_ca", "revoked")):
+        named = source.value_at(place)
+        if isinstance(named, str) and not (path.parent / named).exists():
+            file = path.parent / named
+            findings.append(source.finding(place, "file_missing", severity=Severity.WARNING, params={"path": file}))
     return findings
 
 

@@ -128,6 +128,14 @@ def test_half_of_what_tls_needs_is_a_finding(tmp_path: Path, server: Certificate
     assert (code, "the key key is missing" in out) == (3, True)
 
 
+def test_a_certificate_that_is_not_there_is_worth_a_word_before_the_start(tmp_path: Path, server: Certificate) -> None:
+    set_up(tmp_path, tmp_path / "campus.crt", server.key)
+    code, out, _ = campus_aggregator(tmp_path, "check")
+    assert (code, out.count("[file_missing]"), str(tmp_path / "campus.crt") in out) == (0, 1, True)
+    (tmp_path / "campus.crt").touch()
+    assert "nothing wrong" in campus_aggregator(tmp_path, "check")[1]
+
+
 def test_an_authority_that_cannot_be_read_is_a_mistake_of_usage(tmp_path: Path) -> None:
     config = edge_settings(tmp_path / "box")
     words = ["enrol", "--url", "https://127.0.0.1:1", "-c", str(config), "--token", "x", "--ca", str(tmp_path / "none")]
