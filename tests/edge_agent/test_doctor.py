@@ -30,7 +30,10 @@ def config(tmp_path: Path) -> Path:
         (keys / name).write_text(text)
         (keys / name).chmod(0o600)
     (tmp_path / "data").mkdir()
-    return tmp_path / "edge.yaml"
+    path = tmp_path / "edge.yaml"
+    (nobody,) = free_ports(1)
+    path.write_text(path.read_text().replace("port: 1883", f"port: {nobody}"))
+    return path
 
 
 def changed(config: Path, change: Change) -> None:
