@@ -87,12 +87,14 @@ def run(
     from aggregator.campus_keys import CampusKeyError
     from aggregator.serve import CertificateError
     from aggregator.storage import StorageError
+    from wire.collector import long_running
     from wire.logs import complain, configure_logging
 
     configure_logging(log_level)
     settings = settings_of(config, lang, exit_code=EXIT_SERVICE_SETTINGS, say=complain)
     try:
-        asyncio.run(run_aggregator(settings))
+        with long_running():
+            asyncio.run(run_aggregator(settings))
     except CertificateError as error:
         complain(Texts(lang)("agg.run.stopped", cause=error))
         raise typer.Exit(EXIT_SERVICE_SETTINGS) from None

@@ -27,7 +27,7 @@ class ClockState(StrEnum):
     UNSYNCED = "unsynced"
 
 
-class Stamp(msgspec.Struct, frozen=True, kw_only=True):
+class Stamp(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One moment on one box.
 
     wall_ns: nanoseconds since 1970 UTC by the box's wall clock. mono_ns: nanoseconds of the monotonic clock,

@@ -41,7 +41,7 @@ def derived_id(*parts: str | int) -> str:
     return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:32]
 
 
-class SourceKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SourceKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A device's own number for a record. epoch counts restarts of the device's index, from 0.
 
     A device that counts its kinds of records apart has several spaces of numbers, see `source_no`. Each space grows

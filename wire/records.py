@@ -3,6 +3,8 @@
 A record is one JSON object with a `kind`. Its stored bytes are made once, on the box, and never re-encoded on the
 way; hash and chain are of those bytes. Lane, number and epoch are not inside: they stand beside the record and may
 change (a new epoch renumbers), while `id` stays.
+
+Nothing in a record can hold the record, so that Python's search for garbage need not follow it (`gc=False`).
 """
 
 from enum import StrEnum
@@ -37,7 +39,7 @@ class CredentialKind(StrEnum):
     OTHER = "Other"
 
 
-class Credential(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Credential(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What was shown to the reader, as a pseudonym. tail: at most four characters for a person to compare."""
 
     kind: CredentialKind
@@ -45,7 +47,7 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tail: Annotated[str, msgspec.Meta(max_length=4)] = ""
 
 
-class DeviceTime(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class DeviceTime(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The device's own clock, kept as it said it. raw: its text; zone: IANA name used to read it;
     wall_ns: what that gives in UTC, absent when the text cannot be read.
     """
@@ -55,7 +57,7 @@ class DeviceTime(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     wall_ns: int | None = None
 
 
-class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+class _Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="kind"):
     id: EventId
     device: Annotated[str, msgspec.Meta(max_length=128)]
     stamp: Stamp
@@ -83,7 +85,7 @@ class Event(_Record, frozen=True, kw_only=True, omit_defaults=True, tag="event")
     values: Annotated[dict[Short, Scalar], msgspec.Meta(max_length=32)] = {}
 
 
-class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One device resource's value. quality: `good`, or why not."""
 
     resource: Short
@@ -205,7 +207,7 @@ def _node_of(device: str) -> str | None:
     return node if well_formed else None
 
 
-class _Owned(msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="kind"):
+class _Owned(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="kind"):
     """What a device owns of its record: not id, stamp and schema, which the box adds, nor whether it was sent again.
 
     source: the device's own number; the count of its restarts is ours. Everything else as in the record.

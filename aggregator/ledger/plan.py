@@ -69,6 +69,8 @@ HOUR_NS: Final = 3600 * NS_PER_S
 HISTORICAL_AFTER_NS: Final = HISTORICAL_AFTER_S * NS_PER_S
 _ERROR_MS_MAX: Final = 2**31 - 1
 
+# What a device says, of which some number their records. A tuple: a union in its place would be made anew each time.
+_OF_DEVICES: Final = (Event, Reading)
 _KINDS: Final = {Event: "event", Reading: "reading", Outcome: "outcome", Gap: "gap", ClockMark: "clock"}
 
 
@@ -113,7 +115,7 @@ class Planner:
         keys = {
             (record.device, record.source.record_no)
             for record in records
-            if isinstance(record, Event | Reading) and record.source is not None
+            if isinstance(record, _OF_DEVICES) and record.source is not None
         }
         self._sources.update(self._view.sources(keys))
 
@@ -150,7 +152,7 @@ class Planner:
         if known is not None:
             self._conflict(run, arrival, record, known.position)
             return
-        if isinstance(record, Event | Reading) and record.source is not None:
+        if isinstance(record, _OF_DEVICES) and record.source is not None:
             self._admit_numbered(run, arrival, record, record.source)
         else:
             self._insert(run, arrival, record, event_id, None)
@@ -178,7 +180,7 @@ class Planner:
         position = self._position
         occurred = occurred_ns(record)
         source, topic, series_time_ns = None, "", None
-        if isinstance(record, Event | Reading):
+        if isinstance(record, _OF_DEVICES):
             source = record.source
             series_time_ns = self._series_time(record.device, occurred)
             if isinstance(record, Event):
