@@ -18,8 +18,9 @@ class Projector(Reader):
     """See the module. `rebuild` clears the store and writes it anew."""
 
     name = "series"
-    # A curve that is half a second behind looks the same, and each step is two flushes of the disk.
-    linger_s = 0.5
+    # A curve that is a moment behind looks the same, and each step is two flushes of the disk. Not longer: in a drain
+    # the rows must still be in the ledger's memory when they are taken.
+    linger_s = 0.2
 
     def __init__(self, ledger: Ledger, db: Database, store: SeriesStore) -> None:
         """db: views.sqlite, where the position is saved."""
