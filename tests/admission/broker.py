@@ -27,7 +27,7 @@ class Broker:
         self._process = subprocess.Popen(  # noqa: ASYNC220  a millisecond, and kill() must work outside the loop
             [self._program, "-c", str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(45):
             while True:
                 try:
                     _, writer = await asyncio.open_connection("127.0.0.1", self.address.port)

@@ -153,7 +153,7 @@ class Operator:
                 key=f"key-{number}",
             )
             try:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     answer = await desk.request(request)
             except Refused as refused:
                 if refused.status != 503:

@@ -154,7 +154,7 @@ async def test_a_terminal_that_comes_back_does_not_find_an_order_waiting(mosquit
     # What has QoS 1 is kept, which shows that the session is really there.
     await box.publish(f"{PREFIX}/{TERMINAL}", b'{"operator":"PushAck"}')
     terminal = await MqttLink.connect(address, heard.append, client_id=TERMINAL, version=4, clean=False)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not heard:  # noqa: ASYNC110  the link tells the list, not us
             await asyncio.sleep(0.02)
     await terminal.close()

@@ -41,7 +41,7 @@ async def line(rig: Rig, kind: type[D], serial: str, **faults: float) -> AsyncIt
 
 async def quiet(device: IclockDevice) -> None:
     """Until the device owes nothing."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while device.owed():  # noqa: ASYNC110  the device has nobody to tell
             await asyncio.sleep(0.01)
 
@@ -90,7 +90,7 @@ async def test_what_a_terminal_is_asked_for_again_is_known() -> None:
         await quiet(device)
         span = {"replay_from": "2000-01-01 00:00:00", "replay_to": "2099-01-01 00:00:00"}
         assert (await rig.channel.perform(rig.order("ReplayRecords", **span))).result == "succeeded"
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not rig.counters["repeats_total"]:  # noqa: ASYNC110  a counter tells nobody
                 await asyncio.sleep(0.01)
         assert len(rig.intake.events()) == 1

@@ -100,7 +100,7 @@ class Rig:
         return [record for record in await self.records() if isinstance(record, Outcome)]
 
     async def ended(self, count: int = 1) -> list[Outcome]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(45):
             while len(found := await self.outcomes()) < count:  # noqa: ASYNC110  the outbox tells nobody
                 await asyncio.sleep(0)
         await quiet()

@@ -42,7 +42,7 @@ async def test_a_box_ends_in_order_also_without_a_channel_or_a_campus(tmp_path: 
     stop = asyncio.Event()
     running = asyncio.create_task(run_agent(loaded.settings, loaded, stop=stop))
     health = tmp_path / "data" / "health.json"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not health.exists():
             await asyncio.sleep(0.01)
             assert not running.done()

@@ -119,7 +119,7 @@ def ask(port: int, path: str = "/metrics", method: str = "GET") -> tuple[int, st
 async def test_it_is_served_as_prometheus_wants_it_and_nothing_else_is() -> None:
     (port,) = free_ports(1)
     async with served(port):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 with contextlib.suppress(OSError):
                     status, kind, page = await asyncio.to_thread(ask, port)

@@ -108,7 +108,7 @@ class Watcher:
     async def next(self) -> list[dict[str, Any] | None]:
         """What comes next: news, and None for a gap."""
         chunk, self.waiting = self.waiting or asyncio.ensure_future(anext(self.frames)), None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             text = await chunk
         return [None if f"{part}\n\n".encode() == GAP else news_of(part) for part in text.decode().split("\n\n")[:-1]]
 

@@ -78,7 +78,7 @@ async def test_a_frame_is_encoded_once_for_all_who_see_the_same(page: Page, monk
     await asyncio.sleep(0.05)
     await page.told(page.event(GRANTED))
     await page.tick()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         frames = await asyncio.gather(*waiting)
     assert sorted(encoded) == [False, True]
     assert len(set(map(id, frames))) <= 4
@@ -272,7 +272,7 @@ async def test_one_that_never_reads_costs_nothing_and_is_told_of_its_gap(page: P
             await page.told(page.event(DENIED))
         for _ in range(BEAT_TICKS):
             await page.tick(0.01)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await asyncio.gather(*first)
     assert len(page.hub._ring) == RING_FRAMES
     assert frames_alive() - before <= RING_FRAMES + 5
@@ -340,7 +340,7 @@ async def test_closing_ends_every_watch(page: Page):
     waiting = [asyncio.ensure_future(anext(watch)) for watch in watches]
     await until(lambda: page.hub.watchers == 5)
     page.hub.close()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         ends = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(end, StopAsyncIteration) for end in ends)
     assert page.hub.watchers == 0

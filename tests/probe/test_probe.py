@@ -240,7 +240,7 @@ async def test_a_terminal_that_calls_is_let_in_and_keeps_what_it_brings() -> Non
     target = target_of(f"http-push://127.0.0.1:{port}", "zk-adms-att")
     probing = asyncio.create_task(seeing.probe(target, count=2))
     hello = "/iclock/cdata?SN=ABC1&options=all&pushver=2.4.1"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 status, options = await asyncio.to_thread(push, port, hello)

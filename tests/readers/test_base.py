@@ -132,7 +132,7 @@ async def test_a_rebuild_beside_the_running_service_doubles_nothing(rig: Rig, mo
             await service.step()
             await asyncio.sleep(0)
 
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         group.create_task(arrive())
         group.create_task(serve())
         group.create_task(command.rebuild())

@@ -73,7 +73,7 @@ async def carry(broker: EmbeddedBroker, payload: bytes) -> list[bytes]:
     await listener.subscribe("mqtt/face/#")
     speaker = await MqttLink.connect(mouth, take, client_id="1026701", version=4)
     await speaker.publish("mqtt/face/1026701/Rec", payload)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await arrived.wait()
     await speaker.close()
     await listener.close()
@@ -93,13 +93,13 @@ async def test_a_killed_broker_comes_back_on_its_ports(running: tuple[EmbeddedBr
     for death in (1, 2):
         assert children.kill("broker")
         child = children.children["broker"]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while child.life.starts <= death:
                 await child.changed.wait()
                 child.changed.clear()
         await up(broker, child)
         assert await carry(broker, b"again") == [b"again"]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await link.closed.wait()
     assert isinstance(link.cause, LinkError)
 

@@ -41,7 +41,7 @@ async def listening(camera: HikCamera, head: str = GET + BASIC) -> AsyncIterator
 
 
 async def heard(reader: asyncio.StreamReader, text: str) -> bytes:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return await reader.readuntil(text.encode())
 
 
@@ -81,7 +81,7 @@ async def test_a_restart_ends_the_streams_and_what_lasted(tmp_path: Path) -> Non
         async with listening(camera) as reader:
             await heard(reader, "diskfull")
             camera.switch(on=False)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await reader.read(-1)
         camera.switch(on=True)
         await camera.serving.wait()

@@ -33,8 +33,8 @@ from wire.mqtt_link import BrokerAddress
 HOST: Final = "127.0.0.1"
 CAMPUS: Final = "demo-school"
 PREFIX: Final = "mqtt/face"
-UP_WITHIN_S: Final = 15.0
-DOWN_WITHIN_S: Final = 10.0
+UP_WITHIN_S: Final = 45.0
+DOWN_WITHIN_S: Final = 30.0
 ACCEPTED: Final = 0
 
 ANONYMOUS_CONFIGURATION = """

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Locator, Page, Request, expect
 from tests.api.rig import PASSWORD
 from wire.i18n import catalog
 
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=90_000)
 
 SIZES: Final = {"desk": (1366, 768), "wide": (1920, 1080), "old": (1024, 768), "phone": (390, 844)}
 
@@ -32,7 +32,7 @@ class Desk:
         self.requests: list[Request] = []
         width, height = SIZES[size]
         self.context = browser.new_context(viewport={"width": width, "height": height}, locale=lang)
-        self.context.set_default_timeout(30_000)
+        self.context.set_default_timeout(90_000)
         self.context.add_cookies(
             [{"name": "campus_lang", "value": lang, "url": url}, {"name": "campus_theme", "value": theme, "url": url}]
         )
