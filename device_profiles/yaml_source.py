@@ -122,6 +122,10 @@ def load(path: Path) -> Source:
     """Read a file. Whatever is wrong with it stands in `findings`; `data` is then as far as it could be read."""
     try:
         raw = path.read_bytes()
+    except FileNotFoundError:
+        source = Source(path, [])
+        source.findings.append(source.finding((), "absent", params={"folder": path.parent.absolute()}))
+        return source
     except OSError as error:
         source = Source(path, [])
         source.findings.append(source.finding((), "unreadable", params={"cause": error.strerror or str(error)}))

@@ -153,7 +153,7 @@ def port_free(host: str, port: int, what: str) -> Verdict:
 def unit(name: str) -> Iterator[Verdict]:
     """What systemd knows of a service."""
     if not Path("/run/systemd/system").is_dir():
-        yield unseen("no_systemd")
+        yield unseen("no_systemd", name=name)
         return
     names = ("LoadState", "ActiveState", "UnitFileState", "NRestarts", "WatchdogUSec", "Type")
     try:

@@ -215,8 +215,9 @@ def test_lines_are_counted_as_yaml_counts_them(end: str) -> None:
 
 
 def test_a_file_that_is_not_there_is_a_finding(tmp_path: Path) -> None:
-    for path in (tmp_path / "absent.yaml", tmp_path):
-        assert found(load(path).findings) == [("unreadable", 1, 1)]
+    (finding,) = load(tmp_path / "absent.yaml").findings
+    assert (finding.code, finding.line, finding.params) == ("absent", 1, {"folder": str(tmp_path)})
+    assert found(load(tmp_path).findings) == [("unreadable", 1, 1)]
 
 
 # --- data and model -----------------------------------------------------------------------------------

@@ -217,7 +217,7 @@ def test_a_folder_of_profiles_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     loaded = read_settings(tmp_path / "edge.yaml")
     assert loaded.settings is None
-    assert codes(loaded) == ["unreadable"]
+    assert codes(loaded) == ["absent"]
 
 
 # --- secrets ------------------------------------------------------------------------------------------

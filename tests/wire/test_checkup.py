@@ -21,7 +21,7 @@ def test_a_group_is_named_once_and_what_to_do_follows_what_is_wrong() -> None:
         ("clock", well("clock_synced", error_ms=3)),
         ("keys", look("file_open", path="/a/key", mode="0644")),
         ("keys", wrong("file_empty", path="/b\x1b[2J")),
-        ("service", unseen("no_systemd")),
+        ("service", unseen("no_systemd", name="campus-edge.service")),
     )
     assert not sound
     assert lines == [
@@ -33,7 +33,7 @@ def test_a_group_is_named_once_and_what_to_do_follows_what_is_wrong() -> None:
         "  ✗ /b\\x1b[2J is empty",
         "      Put the secret into it, or remove it and run init or enrol again",
         "Service",
-        "  - systemd does not run here",
+        "  - campus-edge.service: systemd does not run here",
         "well 1, worth a look 1, wrong 1, not looked at 1",
     ]
 
