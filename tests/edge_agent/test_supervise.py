@@ -254,7 +254,7 @@ async def test_a_dial_that_times_out_after_an_outage_is_an_outage_like_any_other
                     group.create_task(child())
             except ExceptionGroup as failed:
                 raise failed.exceptions[0] from None
-        async with asyncio.timeout(45):
+        async with asyncio.timeout(10):
             await asyncio.sleep(3600)
 
     supervisor, started = watch(part)
