@@ -22,6 +22,7 @@ from aggregator.commands.facts import outcome_id, taken_id
 from aggregator.console import build_id
 from aggregator.series import Projector
 from aggregator.serve import HttpServer, listen, make_server
+from device_profiles.catalogue import load_catalogue
 from tests.api.rig import PASSWORD, Rig, assembled
 from wire import codec
 from wire.clock import NS_PER_S
@@ -69,10 +70,11 @@ DOORS: Final = (
     ("door-04", "机房与网络中心", "Server and network room", "实训楼", "waveshare-relay-di"),
 )
 OTHERS: Final = (
-    ("climate-01", "机房温湿度", "Server room climate", "实训楼", "xy-md02", "environment"),
-    ("meter-01", "实训楼总表", "Workshop meter", "实训楼", "sdm-meter", "energy"),
-    ("camera-01", "东门摄像机", "East gate camera", "校门", "hik-camera", "video"),
+    ("climate-01", "机房温湿度", "Server room climate", "实训楼", "xy-md02"),
+    ("meter-01", "实训楼总表", "Workshop meter", "实训楼", "sdm-meter"),
+    ("camera-01", "东门摄像机", "East gate camera", "校门", "hik-camera"),
 )
+CATALOGUE: Final = load_catalogue()
 
 
 Result = Literal["succeeded", "rejected", "expired", "unknown"]
@@ -268,15 +270,14 @@ class Site:
         head = await self.rig.ledger.head()
         assert await self.rig.campus.commands.reached(head, WITHIN_S)
 
-    def _described(
-        self, name: str, zh: str, en: str, place: str, profile: str, kind: str = "access_control"
-    ) -> list[Event]:
+    def _described(self, name: str, zh: str, en: str, place: str, profile: str) -> list[Event]:
+        known = CATALOGUE.profiles[profile]
         info = {
             "profile": profile,
-            "device_class": kind,
-            "systems": "access",
-            "protocol": "modbus" if profile != "facesluice-mqtt" else "facesluice",
-            "contract": "acked",
+            "device_class": known.device_class.value,
+            "systems": ",".join(system.value for system in known.systems),
+            "protocol": known.protocol,
+            "contract": known.contract.value,
             "display_name": zh,
             "display_name_en": en,
             "place": place,
