@@ -1,7 +1,7 @@
 """The series in SQLite, for a campus that installs nothing else.
 
-Every point stands as it came; stretches of a minute and of an hour are made from the points in the same transaction,
-each whole stretch anew, so that a late or repeated point is counted like any other. A query takes the coarsest of the
+Every point stands as it came. In the same transaction each minute that is touched is made anew from its points, and
+each hour from its minutes, so that a late or repeated point is counted like any other. A query takes the coarsest of the
 three that is still finer than what it was asked for, and what is still kept where that is gone.
 
 Retention, in whole hours: points 30 days, minutes a year, hours ten. A point that comes when the others of its stretch
@@ -117,10 +117,9 @@ class EmbeddedSeries:
                 touched.update(_stretches(params))
             puts.append(params)
         connection.executemany(_PUT, map(_IN_ORDER, puts))
-        for curve, width_s, start_ns in sorted(touched):
-            end_ns = start_ns + width_s * NS_PER_S
-            span = {"curve": curve, "width_s": width_s, "start_ns": start_ns, "end_ns": end_ns}
-            connection.execute(SQL["roll"], span)
+        for width_s, statement in ((MINUTE_S, "roll_points"), (HOUR_S, "roll_stretches")):
+            spans = [_span(*stretch) for stretch in sorted(touched) if stretch[1] == width_s]
+            connection.executemany(SQL[statement], spans)
 
     def _add(
         self, connection: sqlite3.Connection, params: Mapping[str, Any], stretches: Sequence[tuple[int, int, int]]
@@ -180,6 +179,11 @@ class EmbeddedSeries:
 
 def _stretches(params: Mapping[str, Any]) -> list[tuple[int, int, int]]:
     return [(params["curve"], width_s, _start(params["time_ns"], width_s)) for width_s in WIDTHS_S]
+
+
+def _span(curve: int, width_s: int, start_ns: int) -> dict[str, int]:
+    end_ns = start_ns + width_s * NS_PER_S
+    return {"curve": curve, "width_s": width_s, "from_width_s": MINUTE_S, "start_ns": start_ns, "end_ns": end_ns}
 
 
 def _start(time_ns: int, width_s: int) -> int:

@@ -12,8 +12,8 @@ SELECT id FROM curves WHERE measurement = :measurement AND campus = :campus AND 
 INSERT INTO points (curve, time_ns, value, text, quality) VALUES (:curve, :time_ns, :value, :text, :quality)
 ON CONFLICT (curve, time_ns) DO UPDATE SET value = excluded.value, text = excluded.text, quality = excluded.quality;
 
--- name: roll
--- One stretch of one curve, anew from its points: a late point is in it like any other.
+-- name: roll_points
+-- One minute of one curve, anew from its points: a late point is in it like any other.
 INSERT INTO rollups (curve, width_s, start_ns, n, minimum, maximum, total, first, last)
 SELECT :curve, :width_s, :start_ns, count(*), min(value), max(value), sum(value),
        (SELECT value FROM points WHERE curve = :curve AND time_ns >= :start_ns AND time_ns < :end_ns
@@ -22,6 +22,19 @@ SELECT :curve, :width_s, :start_ns, count(*), min(value), max(value), sum(value)
         AND value IS NOT NULL AND quality = 'good' ORDER BY time_ns DESC LIMIT 1)
 FROM points WHERE curve = :curve AND time_ns >= :start_ns AND time_ns < :end_ns AND value IS NOT NULL
   AND quality = 'good'
+HAVING count(*) > 0
+ON CONFLICT (curve, width_s, start_ns) DO UPDATE SET n = excluded.n, minimum = excluded.minimum,
+    maximum = excluded.maximum, total = excluded.total, first = excluded.first, last = excluded.last;
+
+-- name: roll_stretches
+-- One hour of one curve, anew from its minutes: from its points it would cost more with each that the hour has.
+INSERT INTO rollups (curve, width_s, start_ns, n, minimum, maximum, total, first, last)
+SELECT :curve, :width_s, :start_ns, sum(n), min(minimum), max(maximum), sum(total),
+       (SELECT first FROM rollups WHERE curve = :curve AND width_s = :from_width_s AND start_ns >= :start_ns
+        AND start_ns < :end_ns ORDER BY start_ns LIMIT 1),
+       (SELECT last FROM rollups WHERE curve = :curve AND width_s = :from_width_s AND start_ns >= :start_ns
+        AND start_ns < :end_ns ORDER BY start_ns DESC LIMIT 1)
+FROM rollups WHERE curve = :curve AND width_s = :from_width_s AND start_ns >= :start_ns AND start_ns < :end_ns
 HAVING count(*) > 0
 ON CONFLICT (curve, width_s, start_ns) DO UPDATE SET n = excluded.n, minimum = excluded.minimum,
     maximum = excluded.maximum, total = excluded.total, first = excluded.first, last = excluded.last;

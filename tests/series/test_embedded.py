@@ -59,6 +59,27 @@ async def test_a_late_point_is_in_the_stretches_too(series: EmbeddedSeries) -> N
     assert sum(bucket.count for bucket in found) == 121
 
 
+async def test_a_point_at_the_end_of_a_full_hour_costs_no_more_than_at_its_beginning(tmp_path: Path) -> None:
+    async with await Database.open(tmp_path / "series.sqlite", "aggregator.series") as db:
+        series, steps = EmbeddedSeries(db), 0
+
+        def step() -> int:
+            nonlocal steps
+            steps += 1
+            return 0
+
+        # Steps of SQLite's own machine, which are the same on every computer.
+        await db.write(lambda connection: connection.set_progress_handler(step, 10))
+        cost: dict[int, int] = {}
+        for minute in (10, 60):
+            last = minute * 60 - 1
+            await series.write([measured(at, at) for at in range(last)])
+            steps = 0
+            await series.write([measured(1, last)])
+            cost[minute] = steps
+        assert cost[60] < 2 * cost[10]
+
+
 async def test_old_points_go_and_their_stretches_stay(series: EmbeddedSeries) -> None:
     await series.write([measured(20, at * 60) for at in range(120)])
     await series.expire(T0 + 40 * DAY_NS)
