@@ -1,8 +1,8 @@
 """The series in SQLite, for a campus that installs nothing else.
 
 Every point stands as it came. In the same transaction each minute that is touched is made anew from its points, and
-each hour from its minutes, so that a late or repeated point is counted like any other. A query takes the coarsest of the
-three that is still finer than what it was asked for, and what is still kept where that is gone.
+each hour from its minutes, so that a late or repeated point is counted like any other. A query takes the coarsest of
+the three that is still finer than what it was asked for, and what is still kept where that is gone.
 
 Retention, in whole hours: points 30 days, minutes a year, hours ten. A point that comes when the others of its stretch
 are gone (a box that was away for a month) is added to the stretch instead, unless it stands there already.
