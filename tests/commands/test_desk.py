@@ -1,129 +1,14 @@
-"""The desk through the API, against a box that the test plays by hand."""
+"""The desk through the API: what is asked for, sent and shown."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aggregator.accounts import Role
-from aggregator.commands.facts import outcome_id, taken_id
-from tests.api.rig import Rig, assembled
 from tests.api.watching import watching
-from wire import codec
-from wire.clock import NS_PER_S
-from wire.commands import Command, Lease
-from wire.delivery import Heartbeat, LaneDepth
-from wire.records import Event, Outcome
-from wire.topics import Down, Lane
-
-DEVICE_NAMES = ("face-1", "face-2")
-
-
-class Box:
-    """What the box says and hears."""
-
-    def __init__(self, rig: Rig) -> None:
-        self.rig = rig
-        self.edge = rig.box.edge
-        self.session = "5" * 32
-        self.epoch = "e" * 32
-        self.beats = 0
-
-    async def announce(self) -> None:
-        stamp = self.rig.box.clock.stamp()
-        await self.rig.deliver(
-            *(
-                Event(
-                    id=f"{number:032x}",
-                    device=f"{self.edge}/{name}",
-                    stamp=stamp,
-                    topic="Device/State/Info",
-                    values={"profile": "facesluice-mqtt", "device_class": "biometric", "systems": "access"},
-                )
-                for number, name in enumerate(DEVICE_NAMES, start=1)
-            )
-        )
-
-    def beat(self, *, queued: int = 0, pending: int = 0, settled: tuple[str, ...] = ()) -> str:
-        """A heartbeat; gives the id of its lease."""
-        self.beats += 1
-        lease = Lease(id=f"{self.beats:032x}")
-        heartbeat = Heartbeat(
-            session=self.session,
-            epoch=self.epoch,
-            stamp=self.rig.box.clock.stamp(),
-            lease=lease,
-            lanes={Lane.A: LaneDepth(accepted=queued, acknowledged=0, queued=queued)},
-            settled_leases=settled,
-            commands_pending=pending,
-        )
-        self.rig.campus.desk.heard(self.edge, heartbeat, self.rig.clock.mono_ns())
-        self.heartbeat = heartbeat
-        return lease.id
-
-    async def settle(self, **says: Any) -> None:
-        self.beat(**says)
-        await self.read()
-        await self.rig.campus.desk.settle(self.edge, self.heartbeat)
-        await self.read()
-
-    def heard(self) -> list[Command]:
-        frames = [frame for edge, leaf, frame in self.rig.sent if leaf is Down.COMMAND and edge == self.edge]
-        return [codec.decode_signed(frame, Command)[0] for frame in frames]
-
-    async def take(self, command: Command) -> None:
-        stamp = self.rig.box.clock.stamp()
-        values = {"command_id": command.id, "name": command.name}
-        await self.rig.deliver(
-            Event(id=taken_id(command.id), device=command.device, stamp=stamp, topic="Command/Taken", values=values)
-        )
-        await self.read()
-
-    async def end(self, command: Command, result: str = "succeeded", *, event_id: str = "") -> None:
-        await self.rig.deliver(
-            Outcome(
-                id=event_id or outcome_id(command.id),
-                device=command.device,
-                stamp=self.rig.box.clock.stamp(),
-                command_id=command.id,
-                group_id=command.group_id,
-                result=result,
-            )
-        )
-        await self.read()
-
-    async def read(self) -> None:
-        await self.rig.campus.commands.find_position()
-        while await self.rig.campus.commands.step():
-            pass
-
-
-@pytest.fixture
-async def box(tmp_path: Path) -> AsyncIterator[Box]:
-    async with assembled(tmp_path) as rig:
-        box = Box(rig)
-        await box.announce()
-        yield box
-
-
-async def ask(box: Box, *devices: str, role: Role = Role.GUARD, key: str = "first-key", **body: Any) -> Any:
-    wanted = [f"{box.edge}/{name}" for name in devices or DEVICE_NAMES[:1]]
-    async with await box.rig.ask(role) as client:
-        return await client.post(
-            "/api/v1/commands",
-            json={"devices": wanted, "name": "AccessDoor", "reason": "visitor", **body},
-            headers={"Idempotency-Key": key},
-        )
-
-
-async def shown(box: Box, command_id: str) -> dict[str, Any]:
-    async with await box.rig.ask(Role.WALL) as client:
-        answer = await client.get(f"/api/v1/commands/{command_id}")
-        assert answer.status_code == 200
-        found: dict[str, Any] = answer.json()
-        return found
+from tests.commands.rig import DEVICE_NAMES, Box, ask, shown
+from wire.topics import Down
 
 
 async def test_a_command_goes_to_the_box_under_its_lease_and_its_end_is_shown(box: Box) -> None:
@@ -295,102 +180,6 @@ async def test_every_state_of_a_command_comes_on_the_stream(box: Box) -> None:
     ]
 
 
-# --- ends that the campus writes ------------------------------------------------------------------------
-
-
-async def test_a_lost_command_is_settled_when_its_lease_is(box: Box) -> None:
-    lease = box.beat()
-    command_id = (await ask(box)).json()["items"][0]["id"]
-    await box.settle()
-    assert (await shown(box, command_id))["state"] == "requested"
-    await box.settle(settled=(lease,), queued=1)
-    assert (await shown(box, command_id))["state"] == "requested"
-    for _ in range(3):
-        await box.settle(settled=(lease,))
-    end = await shown(box, command_id)
-    assert (end["state"], end["result"], end["end_reason"]) == ("settled", "unreachable", "never_taken")
-    settled = [row for row in await box.rig.ledger.read(0, 1000) if row.topic == "Command/Settled"]
-    assert len(settled) == 1
-
-
-async def test_what_was_taken_is_never_settled_by_the_campus(box: Box) -> None:
-    lease = box.beat()
-    await ask(box)
-    (command,) = box.heard()
-    await box.take(command)
-    await box.settle(settled=(lease,))
-    assert (await shown(box, command.id))["state"] == "taken"
-
-
-async def test_a_view_that_lags_does_not_settle_what_the_ledger_knows_as_taken(box: Box) -> None:
-    lease = box.beat()
-    await ask(box)
-    await box.read()
-    (command,) = box.heard()
-    values = {"command_id": command.id}
-    await box.rig.deliver(
-        Event(
-            id=taken_id(command.id),
-            device=command.device,
-            stamp=box.rig.box.clock.stamp(),
-            topic="Command/Taken",
-            values=values,
-        )
-    )
-    box.beat(settled=(lease,))
-    await box.rig.campus.desk.settle(box.edge, box.heartbeat)
-    assert [row for row in await box.rig.ledger.read(0, 1000) if row.topic == "Command/Settled"] == []
-
-
-@pytest.mark.parametrize(("epoch", "result"), [("e" * 32, "unreachable"), ("f" * 32, "unknown")])
-async def test_a_later_session_ends_what_an_earlier_one_did_not_take(box: Box, epoch: str, result: str) -> None:
-    box.beat()
-    command_id = (await ask(box)).json()["items"][0]["id"]
-    box.session, box.epoch = "6" * 32, epoch
-    await box.settle(pending=1)
-    assert (await shown(box, command_id))["state"] == "requested"
-    await box.settle()
-    assert (await shown(box, command_id))["result"] == result
-
-
-async def test_a_lease_whose_settling_was_never_heard_is_over_by_the_clock_of_its_box(box: Box) -> None:
-    """The campus was cut off from its broker for longer than a box tells a settled lease again."""
-    box.beat()
-    command_id = (await ask(box)).json()["items"][0]["id"]
-    box.rig.box.clock.advance(10.5)
-    await box.settle()
-    assert (await shown(box, command_id))["state"] == "requested"
-    box.rig.box.clock.advance(60)
-    await box.settle(pending=1)
-    assert (await shown(box, command_id))["state"] == "requested"
-    await box.settle()
-    end = await shown(box, command_id)
-    assert (end["state"], end["result"]) == ("settled", "unreachable")
-
-
-async def test_a_heartbeat_of_an_earlier_session_ends_nothing_of_a_later_one(box: Box) -> None:
-    """Both are under way in the desk at the same time: the view answers after the later one has begun."""
-    desk, view = box.rig.campus.desk, box.rig.campus.commands
-    box.beat()
-    earlier = box.heartbeat
-    asked: list[str] = []
-    open_of = view.open_of
-
-    async def slowly(edge: str) -> list[dict[str, Any]]:
-        desk.hello(edge)
-        box.session = "6" * 32
-        box.beat()
-        asked.append((await ask(box)).json()["items"][0]["id"])
-        await box.read()
-        return await open_of(edge)
-
-    view.open_of = slowly
-    await desk.settle(box.edge, earlier)
-    view.open_of = open_of
-    await box.read()
-    assert (await shown(box, asked[0]))["state"] == "requested"
-
-
 async def test_a_key_that_is_used_twice_at_once_sends_one_frame(box: Box) -> None:
     box.beat()
     one, two = await asyncio.gather(ask(box), ask(box))
@@ -422,51 +211,6 @@ async def test_a_key_under_which_something_was_done_is_never_forgotten(box: Box)
     assert answer.status_code == 202
     assert [item["id"] for item in answer.json()["items"]] == [command.id for command in box.heard()]
     assert box.heard()[0] == first
-
-
-async def test_the_first_end_stands_and_another_is_counted(box: Box) -> None:
-    lease = box.beat()
-    await ask(box)
-    (command,) = box.heard()
-    await box.settle(settled=(lease,))
-    await box.end(command, "succeeded")
-    end = await shown(box, command.id)
-    assert (end["result"], end["conflicts"]) == ("unreachable", 1)
-
-
-async def test_another_box_ends_nothing(box: Box) -> None:
-    box.beat()
-    await ask(box)
-    (command,) = box.heard()
-    await box.rig.ledger.append_campus(
-        [
-            Outcome(
-                id="c" * 32,
-                device="@campus",
-                stamp=box.rig.clock.stamp(),
-                command_id=command.id,
-                result="succeeded",
-            )
-        ],
-        box.rig.clock.stamp(),
-    )
-    await box.read()
-    assert (await shown(box, command.id))["state"] == "requested"
-
-
-async def test_a_rebuild_of_the_view_comes_out_the_same(box: Box) -> None:
-    lease = box.beat()
-    await ask(box)
-    await ask(box, key="second-key")
-    first, _ = box.heard()
-    await box.take(first)
-    await box.end(first, "unknown")
-    await box.settle(settled=(lease,))
-    async with await box.rig.ask(Role.WALL) as client:
-        before = (await client.get("/api/v1/commands")).json()
-        await box.rig.campus.commands.rebuild()
-        assert (await client.get("/api/v1/commands")).json() == before
-    assert NS_PER_S
 
 
 async def test_a_screen_on_a_wall_sees_what_is_asked_and_not_by_whom(box: Box) -> None:
