@@ -31,10 +31,10 @@ from aggregator.broker import (
 from device_profiles.protocols.facesluice import TOPICS
 from edge_agent.settings import Device, read_settings
 from simulators.broker import HOST, EmbeddedBroker, Flavour, iotcore, mosquitto
+from simulators.campus.naming import named, place_names
 from simulators.campus.stations import Known, Station
 from simulators.compare import DeviceFacts
 from simulators.facesluice_messages import REC, SNAP, TerminalConfig
-from wire.i18n import Texts
 from wire.mqtt_link import BrokerAddress
 
 CAMPUS: Final = "demo-school"
@@ -44,7 +44,7 @@ FIRST_DEVICE_ID: Final = 1_026_701
 # The number spaces in which the records of these terminals stand, see wire.identity.SourceKey.
 SPACES: Final[Mapping[str, int]] = {REC: 0, SNAP: 1}
 
-BOXES: Final = 2
+GATES: Final = ("gate-1", "gate-2")
 HALL: Final = "hall-1"
 
 
@@ -166,25 +166,18 @@ def plan_campus(
     """
     boxes = []
     serials = iter(range(FIRST_DEVICE_ID, FIRST_DEVICE_ID + terminals))
-    for number in range(1, BOXES + 1):
-        edge = f"gate-{number}"
+    for edge in GATES:
         slots = tuple(
             TerminalSlot(str(next(serials)), f"face-{index:02d}", edge, f"school/{edge}/face")
-            for index in range(1, terminals // BOXES + 1)
+            for index in range(1, terminals // len(GATES) + 1)
         )
-        boxes.append(Box(edge, folder / edge, in_both_languages(f"sim.demo.gate.{number}"), slots))
+        boxes.append(Box(edge, folder / edge, place_names(edge), slots))
     if stations:
-        names = in_both_languages("sim.demo.hall")
-        boxes.append(Box(HALL, folder / HALL, names, (), tuple(stations)))
+        boxes.append(Box(HALL, folder / HALL, place_names("hall"), (), tuple(stations)))
     accounts = ["aggregator", *(box.edge for box in boxes), *(slot.serial for box in boxes for slot in box.slots)]
     accounts += [account for station in stations for account in station.account_names()]
     passwords = Passwords({account: new_password(os.urandom) for account in accounts})
     return Layout(folder=folder, flavour=flavour, ports=ports, boxes=tuple(boxes), passwords=passwords)
-
-
-def in_both_languages(key: str) -> tuple[str, str]:
-    """A text in Chinese and in English, as settings hold names."""
-    return Texts("zh-CN")(key), Texts("en")(key)
 
 
 def write_broker(layout: Layout) -> EmbeddedBroker:
@@ -247,10 +240,9 @@ def _channel(layout: Layout, prefix: str, slots: Sequence[TerminalSlot], login: 
                 "name": slot.name,
                 "profile": PROFILE,
                 "address": {"device_id": slot.serial},
-                "display_name": slot.serial,
-                "place": slot.edge,
+                **named("lane", slot.edge, number),
             }
-            for slot in slots
+            for number, slot in enumerate(slots, start=1)
         ],
     }
 

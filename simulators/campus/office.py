@@ -14,7 +14,8 @@ from aggregator.campus_keys import make_campus_key, make_signing_key
 from aggregator.parts import open_parts
 from aggregator.settings import read_settings
 from simulators.broker import HOST, Flavour
-from simulators.campus.layout import CAMPUS, ZONE, Layout, in_both_languages
+from simulators.campus.layout import CAMPUS, ZONE, Layout
+from simulators.campus.naming import in_both_languages
 from wire.files import create_file
 
 ADMIN: Final = "admin"

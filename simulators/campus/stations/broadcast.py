@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from aggregator.broker import BrokerUser, Grant, Role
+from simulators.campus.naming import named
 from simulators.campus.operator import Order
 from simulators.campus.stations import Known, Life, Place, Station
 from simulators.chance import seeded
@@ -55,8 +56,7 @@ class BroadcastStation(Station):
                         "name": name,
                         "profile": PROFILE,
                         "address": {"device_id": identity},
-                        "display_name": identity,
-                        "place": place,
+                        **named("amplifier", place),
                     }
                     for (name, identity), place in zip(_names(), PLACES, strict=True)
                 ],

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any, Final
 
+from simulators.campus.naming import named
 from simulators.campus.stations import Known, LateWitness, Life, Place, Station
 from simulators.chance import seeded
 from simulators.hik_camera import HikCamera, HikConfig
@@ -58,11 +59,11 @@ class CameraStation(Station):
                 "name": name,
                 "protocol": "hik-camera",
                 "transport": {"kind": "http-stream", "host": HOST, "port": port, **login},
-                "devices": [
-                    {"name": name, "profile": "hik-camera", "address": {}, "display_name": name, "place": "hall"}
-                ],
+                "devices": [{"name": name, "profile": "hik-camera", "address": {}, **named("camera", "hall", number)}],
             }
-            for name, port in ((camera.config.name, camera.port) for camera in self._cameras)
+            for number, (name, port) in enumerate(
+                ((camera.config.name, camera.port) for camera in self._cameras), start=1
+            )
         ]
 
     def known(self) -> Mapping[str, Known]:

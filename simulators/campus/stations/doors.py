@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from aggregator.broker import BrokerUser, terminal_user
 from device_profiles.protocols.esprfid import TOPICS
+from simulators.campus.naming import named
 from simulators.campus.operator import Order
 from simulators.campus.stations import Known, Life, Place, Station
 from simulators.chance import seeded
@@ -52,8 +53,7 @@ class DoorStation(Station):
                         "name": hostname,
                         "profile": PROFILE,
                         "address": {"hostname": hostname, "ip": ip},
-                        "display_name": hostname,
-                        "place": place,
+                        **named("door", place),
                     }
                     for hostname, ip, place in _doors()
                 ],

@@ -15,6 +15,7 @@ from functools import partial
 from itertools import cycle
 from typing import Any, Final
 
+from simulators.campus.naming import named
 from simulators.campus.operator import Order
 from simulators.campus.stations import Known, LateWitness, Life, Place, Station
 from simulators.chance import seeded
@@ -28,6 +29,7 @@ LABORATORY: Final = "laboratory-door"
 ARCHIVE: Final = "archive-door"
 # Unit numbers on the line.
 DOORS: Final[Mapping[str, int]] = {LABORATORY: 1, ARCHIVE: 2}
+PLACES: Final[Mapping[str, str]] = {LABORATORY: "laboratory", ARCHIVE: "archive"}
 # What the board shows of the door, and as what it stands on the campus.
 TOPICS: Final[Mapping[str, str]] = {"contact": "Door/State/DoorPhysicalState", "button": "Door/RequestToExit"}
 ROOMS: Final[Mapping[str, str]] = {
@@ -37,6 +39,7 @@ ROOMS: Final[Mapping[str, str]] = {
     "meter-1": "sdm-meter",
     "meter-2": "sdm-meter",
 }
+KINDS: Final[Mapping[str, str]] = {"xy-md02": "climate", "sdm-meter": "meter"}
 # The units live in a process that has much else to do.
 REPLY_WITHIN_MS: Final = 1000
 EVERY_S: Final = (0.8, 2.0)
@@ -86,7 +89,7 @@ class ModbusStation(Station):
                 "protocol": "modbus",
                 "transport": {"kind": "modbus-rtu", "port": str(self._bus.path), "reply_within_ms": REPLY_WITHIN_MS},
                 "devices": [
-                    _device(name, "waveshare-relay-di", number, name.partition("-")[0])
+                    _device(name, "waveshare-relay-di", number, named("door", PLACES[name]))
                     for name, number in DOORS.items()
                 ],
             },
@@ -99,7 +102,10 @@ class ModbusStation(Station):
                     "port": self._gateway.port,
                     "reply_within_ms": REPLY_WITHIN_MS,
                 },
-                "devices": [_device(name, profile, number, "floor-1") for name, (number, profile) in rooms.items()],
+                "devices": [
+                    _device(name, profile, number, _room_names(name, profile))
+                    for name, (number, profile) in rooms.items()
+                ],
             },
         ]
 
@@ -192,8 +198,12 @@ async def _force(door: Doorway, chance: random.Random) -> None:
         await door.walk()
 
 
-def _device(name: str, profile: str, number: int, place: str) -> dict[str, Any]:
-    return {"name": name, "profile": profile, "address": {"unit_id": number}, "display_name": name, "place": place}
+def _device(name: str, profile: str, number: int, names: Mapping[str, str]) -> dict[str, Any]:
+    return {"name": name, "profile": profile, "address": {"unit_id": number}, **names}
+
+
+def _room_names(name: str, profile: str) -> dict[str, str]:
+    return named(KINDS[profile], "floor", int(name.partition("-")[2]))
 
 
 def _unit(profile: str, chance: random.Random) -> Unit:

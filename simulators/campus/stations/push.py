@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, Final
 
+from simulators.campus.naming import named
 from simulators.campus.stations import Known, Life, Place, Station
 from simulators.chance import seeded
 from simulators.children import free_ports
@@ -55,8 +56,8 @@ class PushStation(Station):
         """See Station."""
         clocks, tills = self._ports
         return [
-            _channel("clocks", "zk-adms-att", clocks, _clock_names(), "corridor"),
-            _channel("tills", "zk-cm-pos", tills, _till_names(), "canteen"),
+            _channel("clocks", "zk-adms-att", clocks, _clock_names(), ("clock", "corridor")),
+            _channel("tills", "zk-cm-pos", tills, _till_names(), ("till", "canteen")),
         ]
 
     def known(self) -> Mapping[str, Known]:
@@ -142,14 +143,17 @@ def _till_names() -> Iterator[tuple[str, str]]:
     yield from ((f"till-{number}", f"CM{number:06d}") for number in range(1, TILLS + 1))
 
 
-def _channel(name: str, profile: str, port: int, devices: Iterator[tuple[str, str]], place: str) -> dict[str, Any]:
+def _channel(
+    name: str, profile: str, port: int, devices: Iterator[tuple[str, str]], what: tuple[str, str]
+) -> dict[str, Any]:
+    """what: kind and place of these devices."""
     return {
         "name": name,
         "protocol": profile,
         "transport": {"kind": "http-push", "host": HOST, "port": port},
         "devices": [
-            {"name": device, "profile": profile, "address": {"serial": serial}, "display_name": serial, "place": place}
-            for device, serial in devices
+            {"name": device, "profile": profile, "address": {"serial": serial}, **named(*what, number)}
+            for number, (device, serial) in enumerate(devices, start=1)
         ],
     }
 

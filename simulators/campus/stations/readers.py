@@ -6,12 +6,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
+from simulators.campus.naming import named
 from simulators.campus.stations import Known, LateWitness, Life, Place, Station
 from simulators.chance import seeded
 from simulators.serial_readers import Kind, SerialReader
 from wire.clock import SystemTime
 
 READERS: Final[Mapping[str, Kind]] = {"library-1": "rdm6300", "scanner-1": "qr-line"}
+# What each is, and where.
+WHERE: Final[Mapping[str, tuple[str, str]]] = {"library-1": ("reader", "library"), "scanner-1": ("scanner", "counter")}
 # Two tags at one reader within less than a second count as one; people are slower.
 EVERY_S: Final = (1.5, 4.0)
 
@@ -43,9 +46,7 @@ class ReaderStation(Station):
                 "name": name,
                 "protocol": kind,
                 "transport": {"kind": "serial", "port": str(self._folder / name)},
-                "devices": [
-                    {"name": name, "profile": kind, "address": {}, "display_name": name, "place": name.split("-")[0]}
-                ],
+                "devices": [{"name": name, "profile": kind, "address": {}, **named(*WHERE[name])}],
             }
             for name, kind in READERS.items()
         ]
