@@ -44,11 +44,21 @@ def test_the_cursor_moves_by_keyboard_and_in_all_charts_at_once(page: Page) -> N
     at_end = first.locator(".cursor").inner_text()
     page.keyboard.press("ArrowLeft")
     expect(first.locator(".cursor")).not_to_have_text(at_end)
-    assert re.match(r"\d\d:\d\d:\d\d: ", first.locator(".cursor").inner_text())
+    # To the minute: each point of a day stands for three of them.
+    assert re.match(r"\d\d:\d\d: ", first.locator(".cursor").inner_text())
     assert second.locator(".cursor").inner_text()[:5] == first.locator(".cursor").inner_text()[:5]
     expect(second.locator(".mark")).to_have_attribute("visibility", "visible")
     page.keyboard.press("Home")
     expect(first.locator(".cursor")).not_to_have_text(at_end)
+
+
+def test_a_look_at_an_hour_is_told_to_the_second(page: Page) -> None:
+    page.locator('input[name=range][value="1h"]').check()
+    chart = page.locator("series-chart").first
+    expect(chart.locator(".line").first).to_be_attached()
+    chart.locator(".plot").focus()
+    page.keyboard.press("End")
+    expect(chart.locator(".cursor")).to_have_text(re.compile(r"^\d\d:\d\d:\d\d: "))
 
 
 def test_what_is_drawn_can_be_taken_along(page: Page, tmp_path: Path) -> None:

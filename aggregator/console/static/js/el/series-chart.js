@@ -59,8 +59,10 @@ class SeriesChart extends HTMLElement {
   }
 
   moment(ms) {
-    const long = this.data.untilMs - this.data.fromMs > 86400000;
-    return long ? `${dateOf(ms).slice(5)} ${minuteOf(ms)}` : timeOf(ms);
+    const { fromMs, untilMs, stepMs } = this.data;
+    if (untilMs - fromMs > 86400000) return `${dateOf(ms).slice(5)} ${minuteOf(ms)}`;
+    // No more exact than the stretch of which it is the middle.
+    return stepMs < 60000 ? timeOf(ms) : minuteOf(ms);
   }
 
   summary() {
