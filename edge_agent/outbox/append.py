@@ -22,7 +22,7 @@ from wire.identity import chain_next, derived_id, record_hash, source_space
 from wire.records import Event, Gap, Reading, decode_record, encode_record, fingerprint, record_lane
 from wire.topics import Lane
 
-Columns = tuple[int, bytes | None, int, int | None, int | None, bytes | None, bytes, bytes, bytes]
+Columns = tuple[int, bytearray | None, int, int | None, int | None, bytearray | None, bytearray, bytearray, bytearray]
 
 INSERT_ROW: Final = (
     "INSERT INTO record (key, event_id, device, record_no, source_epoch, print, digest, chain, body)"
@@ -66,16 +66,18 @@ def row_columns(
     book.accepted += 1
     book.body_bytes += len(body)
     number, epoch, print_ = source or (None, None, None)
+    # sqlite3 binds a bytearray as it is, while for bytes it first searches for an adapter.
+    blob = bytearray
     return (
         LANE_NO[lane] << SEQ_BITS | book.last,
-        None if lane is Lane.T else bytes.fromhex(event_id),
+        None if lane is Lane.T else blob.fromhex(event_id),
         device,
         number,
         epoch,
-        print_,
-        body_hash[:DIGEST_BYTES],
-        book.chain,
-        body,
+        None if print_ is None else blob(print_),
+        blob(body_hash[:DIGEST_BYTES]),
+        blob(book.chain),
+        blob(body),
     )
 
 
@@ -173,7 +175,7 @@ class _Group:
             topic="Delivery/Conflict",
             values={"lane": lane.value, "record_no": number, "sha256": record_hash(entry.body).hex()},
         )
-        if self.find(alarm.id) is not None or any(row[1] == bytes.fromhex(alarm.id) for row in self.rows):
+        if self.find(alarm.id) is not None or any(row[1] == bytearray.fromhex(alarm.id) for row in self.rows):
             self.draft.book.count("repeats")
             return Appended(Fate.REPEAT, lane, 0, record.id)
         device_no, _ = self.core.device(self.draft, record.device)
