@@ -349,13 +349,13 @@ class Uplink:
         if not rows:
             return
         now = asyncio.get_running_loop().time()
+        frame = self._frame(lane, after, before, rows)
+        carrier.send(lane, frame)
+        window.sent(Flight(after + 1, rows[-1].through, len(frame), rows[-1].chain, now))
         # Where one more record of the largest size would not have fitted, the read may have ended at its limit.
         size = sum(len(row.body) + 1 for row in rows)
         if len(rows) == BATCH_RECORDS_MAX or size + RECORD_BYTES_MAX + 1 > bytes_max:
             window.more(now)
-        frame = self._frame(lane, after, before, rows)
-        carrier.send(lane, frame)
-        window.sent(Flight(after + 1, rows[-1].through, len(frame), rows[-1].chain, now))
         self._cursor_chain[lane] = rows[-1].chain
         if self._credit <= 0:
             # That was the one that asks again; the next may go when this has had its time.

@@ -14,8 +14,9 @@ RESEND_S_MIN: Final = 5.0
 RESEND_S_MAX: Final = 60.0
 BATCHES: Final = {Lane.A: 4, Lane.M: 2, Lane.D: 2, Lane.S: 2, Lane.T: 2}
 
-# How long a small batch waits for company: alarms not at all, what a person watches hardly, telemetry a second.
-LINGER_S: Final = {Lane.A: 0.0, Lane.M: 0.05, Lane.D: 0.05, Lane.S: 0.2, Lane.T: 1.0}
+# How long after a batch the next small one waits for company: alarms not at all, what a person watches hardly,
+# telemetry a second. What comes by itself waits for nothing.
+SPACING_S: Final = {Lane.A: 0.0, Lane.M: 0.05, Lane.D: 0.05, Lane.S: 0.2, Lane.T: 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class LaneWindow:
         self.flights: deque[Flight] = deque()
         self._caught_up = False
         self._ready_s = 0.0
+        self._next_s = 0.0
         self._resend_s = RESEND_S_MIN
         self._due_s: float | None = None
 
@@ -58,7 +60,7 @@ class LaneWindow:
         """The outbox has new records in this lane."""
         if self._caught_up:
             self._caught_up = False
-            self._ready_s = now + LINGER_S[self.lane]
+            self._ready_s = max(now, self._next_s)
 
     def ready_at(self) -> float | None:
         """When this lane may send next; None while it has nothing or its window is full."""
@@ -78,6 +80,9 @@ class LaneWindow:
         """A batch was handed to the carrier."""
         self.flights.append(flight)
         self.cursor = flight.through
+        self._next_s = flight.sent_s + SPACING_S[self.lane]
+        # What came while it was being read waits, too.
+        self._ready_s = max(self._ready_s, self._next_s)
         if self._due_s is None:
             self._due_s = flight.sent_s + self._resend_s
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge_agent.uplink.window import BATCHES, LINGER_S, RESEND_S_MAX, RESEND_S_MIN, Flight, LaneWindow
+from edge_agent.uplink.window import BATCHES, RESEND_S_MAX, RESEND_S_MIN, SPACING_S, Flight, LaneWindow
 from wire.topics import LANES, Lane
 
 
@@ -33,21 +33,36 @@ def test_a_lane_that_has_read_everything_waits_for_news(window: LaneWindow) -> N
 
 
 @pytest.mark.parametrize("lane", LANES)
-def test_news_waits_for_company_as_long_as_its_lane_allows(lane: Lane) -> None:
+def test_news_that_comes_by_itself_waits_for_nothing(lane: Lane) -> None:
     window = LaneWindow(lane)
     window.start(0, now=0.0)
-    window.reading()
+    send(window, flight(1, 1, sent_s=5.0))
     window.grew(now=7.0)
     window.grew(now=7.5)
-    assert window.ready_at() == 7.0 + LINGER_S[lane]
-    assert LINGER_S[Lane.A] == 0
+    assert window.ready_at() == 7.0
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_news_soon_after_a_batch_waits_for_company_as_long_as_its_lane_allows(lane: Lane) -> None:
+    window = LaneWindow(lane)
+    window.start(0, now=0.0)
+    send(window, flight(1, 1, sent_s=7.0))
+    window.grew(now=7.0)
+    assert window.ready_at() == 7.0 + SPACING_S[lane]
+    assert SPACING_S[Lane.A] == 0
+
+
+def test_what_is_left_behind_by_a_full_batch_need_not_wait(window: LaneWindow) -> None:
+    send(window, flight(11, 12, sent_s=7.0))
+    window.more(now=7.0)
+    assert window.ready_at() == 7.0
 
 
 def test_news_during_a_read_counts_for_the_time_after_it(window: LaneWindow) -> None:
     window.reading()
     window.grew(now=3.0)
     window.sent(flight(11, 12, 3.0))
-    assert window.ready_at() == 3.0 + LINGER_S[Lane.D]
+    assert window.ready_at() == 3.0 + SPACING_S[Lane.D]
 
 
 @pytest.mark.parametrize("lane", LANES)

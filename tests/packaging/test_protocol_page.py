@@ -93,8 +93,7 @@ def test_the_limits_are_those_in_force() -> None:
         f"one turn in {turns.ALARMS_IN_A_ROW + 1}".replace("10", "ten"),
         f"({turns.BUDGET_BYTES_MIN // 1024} KiB at least, {turns.BUDGET_BYTES_MAX // 1024 // 1024} MiB at most, "
         f"{turns.BUDGET_BYTES_START // 1024} KiB before",
-        f"M or D may wait {window.LINGER_S[Lane.D] * 1000:.0f} ms for company",
-        f"for company, S {window.LINGER_S[Lane.S] * 1000:.0f} ms",
+        f"in M and D for {window.SPACING_S[Lane.D] * 1000:.0f} ms, in S for {window.SPACING_S[Lane.S] * 1000:.0f} ms",
         f"no word comes for {session.HOLD_PROBE_S:.0f} s",
         f"nothing is heard for {EDGE_SILENT_S} s",
     ],
