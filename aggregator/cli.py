@@ -13,7 +13,6 @@ from aggregator.cli_options import (
     Authority,
     Config,
     Json,
-    Language,
     Roles,
     TokenFile,
     Url,
@@ -23,18 +22,19 @@ from aggregator.cli_options import (
 )
 from wire import options
 from wire.i18n import Texts
+from wire.options import Language
 from wire.pipe import Output, span_s
 
-_T = Texts()
-app = typer.Typer(help=_T("agg.cli.help"), no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-edge_app = typer.Typer(help=_T("agg.cli.edge"), no_args_is_help=True)
-token_app = typer.Typer(help=_T("agg.cli.token"), no_args_is_help=True)
-user_app = typer.Typer(help=_T("agg.cli.user"), no_args_is_help=True)
-terminal_app = typer.Typer(help=_T("agg.cli.terminal"), no_args_is_help=True)
-readers_app = typer.Typer(help=_T("agg.cli.readers"), no_args_is_help=True)
-series_app = typer.Typer(help=_T("agg.cli.series"), no_args_is_help=True)
-document_app = typer.Typer(help=_T("agg.cli.document"), no_args_is_help=True)
-command_app = typer.Typer(help=_T("agg.cli.command"), no_args_is_help=True)
+_T = options.HELP
+app = options.commands(_T("agg.cli.help"))
+edge_app = options.commands(_T("agg.cli.edge"))
+token_app = options.commands(_T("agg.cli.token"))
+user_app = options.commands(_T("agg.cli.user"))
+terminal_app = options.commands(_T("agg.cli.terminal"))
+readers_app = options.commands(_T("agg.cli.readers"))
+series_app = options.commands(_T("agg.cli.series"))
+document_app = options.commands(_T("agg.cli.document"))
+command_app = options.commands(_T("agg.cli.command"))
 app.add_typer(edge_app, name="edge")
 app.add_typer(token_app, name="token")
 app.add_typer(user_app, name="user")

@@ -20,10 +20,9 @@ EXIT_SETTINGS: Final = 3
 EXIT_UNREACHABLE: Final = 4
 EXIT_SERVICE_SETTINGS: Final = 78
 
-_T: Final = Texts()
+_T: Final = options.HELP
 Config = Annotated[Path, typer.Option("--config", "-c", help=_T("agg.cli.opt.config"))]
 Json = Annotated[bool, typer.Option("--json", help=_T("agg.cli.opt.json"))]
-Language = Annotated[str | None, typer.Option("--lang", callback=options.language, help=_T("agg.cli.opt.lang"))]
 Roles = Annotated[list[str], typer.Option("--role", help=_T("agg.cli.opt.role"))]
 TokenFile = Annotated[
     Path | None, typer.Option("--token-file", envvar="CAMPUS_TOKEN_FILE", help=_T("agg.cli.opt.token_file"))

@@ -8,6 +8,7 @@ import typer
 
 from wire import options
 from wire.i18n import Texts
+from wire.options import Language
 from wire.pipe import Output
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ EXIT_UNREACHABLE: Final = 4
 EXIT_REFUSED: Final = 5
 EXIT_SERVICE_SETTINGS: Final = 78
 
-_T = Texts()
-app = typer.Typer(help=_T("edge.cli.help"), no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+_T = options.HELP
+app = options.commands(_T("edge.cli.help"))
 
 
 def _settings(config: Path, language: str | None) -> "EdgeSettings":
@@ -37,7 +38,6 @@ def _settings(config: Path, language: str | None) -> "EdgeSettings":
 
 Config = Annotated[Path, typer.Option("--config", "-c", help=_T("edge.cli.opt.config"))]
 Json = Annotated[bool, typer.Option("--json", help=_T("edge.cli.opt.json"))]
-Language = Annotated[str | None, typer.Option("--lang", callback=options.language, help=_T("edge.cli.opt.lang"))]
 
 PasswordFile = Annotated[Path | None, typer.Option("--password-file", help=_T("edge.cli.opt.password_file"))]
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from edge_agent.cli import Json, Language
+from edge_agent.cli import Json
+from wire import options
 from wire.i18n import Texts
+from wire.options import Language
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,10 +33,8 @@ SUMMARY: Final = {
     "name", "description", "description_zh", "products", "device_class", "systems", "protocol", "contract", "source"
 }  # fmt: skip
 
-_T = Texts()
-app = typer.Typer(
-    help=_T("profile.cli.help"), no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
-)
+_T = options.HELP
+app = options.commands(_T("profile.cli.help"))
 
 Folders = Annotated[list[Path] | None, typer.Option("--folder", "-f", help=_T("profile.cli.opt.folder"))]
 Name = Annotated[str, typer.Argument(help=_T("profile.cli.opt.name"))]

@@ -9,15 +9,16 @@ import typer
 
 from wire import options
 from wire.i18n import Texts
+from wire.options import Language
 
 EXIT_FINDINGS: Final = 1
 EXIT_SETTINGS: Final = 3
 EXIT_UNREACHABLE: Final = 4
 EXIT_INTERRUPTED: Final = 130
 
-_T = Texts()
+_T = options.HELP
 _Result = TypeVar("_Result")
-app = typer.Typer(help=_T("sim.cli.help"), no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = options.commands(_T("sim.cli.help"))
 
 
 def _zone(name: str) -> str:
@@ -38,7 +39,6 @@ def _ids(names: list[str] | None) -> list[str] | None:
     return names
 
 
-Language = Annotated[str | None, typer.Option("--lang", callback=options.language, help=_T("sim.cli.opt.lang"))]
 Seed = Annotated[int, typer.Option("--seed", help=_T("sim.cli.opt.seed"))]
 ForSeconds = Annotated[float | None, typer.Option("--for", min=0.1, help=_T("sim.cli.opt.for"))]
 

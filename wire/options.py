@@ -1,6 +1,12 @@
-"""Options that every command line takes: what cannot be is told in words, before anything begins."""
+"""What every command line has: its frame, the language, and options whose nonsense is told before anything begins.
 
-from typing import Final
+`--lang` stands before a command or behind it, as people write it, and the one nearest to the command counts.
+"""
+
+import sys
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Annotated, Final
 
 import typer
 
@@ -8,12 +14,46 @@ from wire.i18n import Texts, language_of
 from wire.pipe import span_s
 from wire.topics import LANES
 
-_T: Final = Texts()
+
+def asked_language(arguments: Sequence[str]) -> str | None:
+    """The language that a command line asks for, wherever `--lang` stands in it."""
+    asked = None
+    for option, value in pairwise([*arguments, ""]):
+        if option == "--":
+            break
+        name, equals, attached = option.partition("=")
+        if name == "--lang":
+            asked = attached if equals else value
+    return language_of(asked) if asked else None
 
 
-def language(tag: str | None) -> str | None:
-    """The language of the catalog that is nearest to a tag. For an option's callback, like those below."""
-    return language_of(tag) if tag else None
+# What `--help` shows is looked up while a program is loaded, before its options are read.
+HELP: Final = Texts(asked_language(sys.argv[1:]))
+
+
+def language(ctx: typer.Context, tag: str | None) -> str | None:
+    """The language of the catalog that is nearest to a tag; without one what stood before the command.
+
+    For an option's callback, like those below.
+    """
+    if tag:
+        return language_of(tag)
+    before: str | None = ctx.parent.params.get("lang") if ctx.parent else None
+    return before
+
+
+Language = Annotated[str | None, typer.Option("--lang", callback=language, help=HELP("cli.opt.lang"))]
+
+
+def _before_the_command(lang: Language = None) -> None:
+    """Takes the option there; `language` looks for it."""
+
+
+def commands(about: str) -> typer.Typer:
+    """A program, or one of its groups of commands, to add commands to."""
+    made = typer.Typer(help=about, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    made.callback()(_before_the_command)
+    return made
 
 
 def log_level(name: str) -> str:
@@ -21,14 +61,14 @@ def log_level(name: str) -> str:
     from wire.logs import LEVELS
 
     if name.upper() not in LEVELS:
-        raise typer.BadParameter(_T("cli.bad_log", name=name, known=", ".join(LEVELS)))
+        raise typer.BadParameter(HELP("cli.bad_log", name=name, known=", ".join(LEVELS)))
     return name.upper()
 
 
 def lane(name: str) -> str:
     """A lane, or the empty word. Raises typer.BadParameter."""
     if name.upper() not in {"", *LANES}:
-        raise typer.BadParameter(_T("cli.bad_lane", name=name, known=" ".join(LANES)))
+        raise typer.BadParameter(HELP("cli.bad_lane", name=name, known=" ".join(LANES)))
     return name.upper()
 
 
@@ -38,5 +78,5 @@ def span(text: str | None) -> str | None:
         if text is not None:
             span_s(text)
     except ValueError:
-        raise typer.BadParameter(_T("cli.bad_since", text=text)) from None
+        raise typer.BadParameter(HELP("cli.bad_since", text=text)) from None
     return text
