@@ -88,6 +88,16 @@ def test_both_readmes_have_the_same_commands_and_settings() -> None:
     assert len(chinese) == len(english)
 
 
+@pytest.mark.parametrize("chinese", sorted(ROOT.glob("docs/*.zh-CN.md")), ids=name)
+def test_a_page_in_both_languages_has_the_same_commands_and_settings(chinese: Path) -> None:
+    english = chinese.with_name(chinese.name.replace(".zh-CN", ""))
+    assert FENCE.findall(chinese.read_text()) == FENCE.findall(english.read_text())
+    levels = [re.findall(r"^(#+) ", page.read_text(), re.MULTILINE) for page in (chinese, english)]
+    assert levels[0] == levels[1]
+    assert f"({english.name})" in chinese.read_text()
+    assert f"({chinese.name})" in english.read_text()
+
+
 def test_make_targets_in_the_readme_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for document in ("README.md", "README.zh-CN.md"):
