@@ -186,7 +186,10 @@ class Uplink:
         if ahead:
             await self._spool.acknowledge(ahead)
         if behind:
-            log.warning("campus knows less than before; sending again", extra={"lanes": dict(behind)})
+            log.warning(
+                "campus knows less than before; sending again",
+                extra={"lanes": " ".join(f"{lane}:{seq}" for lane, seq in sorted(behind.items()))},
+            )
             await self._spool.resume(behind)
         now = asyncio.get_running_loop().time()
         for lane, mark in marks.items():
