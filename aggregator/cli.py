@@ -16,6 +16,7 @@ from aggregator.cli_options import (
     Roles,
     TokenFile,
     Url,
+    cause_of,
     password_of,
     service_of,
     settings_of,
@@ -102,7 +103,8 @@ def run(
         complain(Texts(lang)("agg.run.no_keys", cause=error))
         raise typer.Exit(EXIT_SERVICE_SETTINGS) from None
     except (StorageError, OSError, sqlite3.Error) as error:
-        complain(Texts(lang)("agg.run.stopped", cause=error))
+        texts = Texts(lang)
+        complain(texts("agg.run.stopped", cause=cause_of(error, texts)))
         raise typer.Exit(EXIT_FINDINGS) from None
 
 

@@ -79,6 +79,17 @@ def service_of(
         raise typer.Exit(EXIT_UNREACHABLE) from None
 
 
+def cause_of(error: Exception, texts: Texts) -> str:
+    """What ended a command, with the file or port it is about."""
+    from aggregator.storage import StorageError
+
+    if isinstance(error, StorageError):
+        return error.told(texts)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
 def password_of(texts: Texts) -> str:
     """Asked for twice at a terminal, or the first line of standard input."""
     if sys.stdin.isatty():

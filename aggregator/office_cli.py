@@ -22,6 +22,7 @@ from aggregator.broker import (
     terminal_user,
 )
 from aggregator.campus_keys import CampusKeyError, make_campus_key, make_signing_key
+from aggregator.cli_options import cause_of
 from aggregator.parts import RUN_FILE, Parts, open_parts
 from aggregator.service import ServiceRefused, ServiceUnreachable, running
 from aggregator.settings import SAMPLE, AggregatorSettings, read_settings
@@ -219,7 +220,7 @@ def add_terminal(
         typer.echo(texts(f"agg.unfit.{unfit.code}", **unfit.params), err=True)
         return EXIT_FAILED
     except (ValueError, OSError) as error:
-        typer.echo(texts("agg.run.stopped", cause=error), err=True)
+        typer.echo(texts("agg.run.stopped", cause=cause_of(error, texts)), err=True)
         return EXIT_FAILED
     typer.echo(password)
     typer.echo(texts("agg.terminal.added" if folder.reload() else "agg.terminal.reload", name=name), err=True)
@@ -272,7 +273,7 @@ def with_parts(
         typer.echo(texts("agg.run.no_keys", cause=error), err=True)
         return EXIT_SETTINGS
     except (StorageError, OSError, ValueError, sqlite3.Error) as error:
-        typer.echo(texts("agg.run.stopped", cause=error), err=True)
+        typer.echo(texts("agg.run.stopped", cause=cause_of(error, texts)), err=True)
         return EXIT_FAILED
     show(result)
     return EXIT_OK

@@ -60,8 +60,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
         listener.listen(256)
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        # The system's own words name no port.
+        raise OSError(error.errno, error.strerror, f"{host}:{port}") from None
     listener.setblocking(False)  # noqa: FBT003  the socket module's own signature
     return listener

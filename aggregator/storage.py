@@ -37,6 +37,8 @@ from typing import Final, NamedTuple, Self, TypeVar
 
 import aiosqlite
 
+from wire.i18n import Texts
+
 T = TypeVar("T")
 
 # Its DEBUG lines hold the parameters of every statement: names, pseudonyms, hashes.
@@ -56,7 +58,17 @@ _STATEMENT_NAME: Final = re.compile(r"--\s*name:\s*([a-z][a-z0-9_]*)\s*\Z")
 
 
 class StorageError(Exception):
-    """A database file cannot be used as it must be. The text names the file and what to do."""
+    """A database file cannot be used as it must be. The text names the file and what to do, in English for logs."""
+
+    def __init__(self, code: str, **params: object) -> None:
+        """code: which text below `storage.`."""
+        super().__init__(Texts("en")(f"storage.{code}", **params))
+        self.code = code
+        self.params = params
+
+    def told(self, texts: Texts) -> str:
+        """The text in the language of whoever reads it."""
+        return texts(f"storage.{self.code}", **self.params)
 
 
 class SchemaTooNew(StorageError):
@@ -166,9 +178,7 @@ def migrate(connection: sqlite3.Connection, component: str, steps: Iterable[Migr
     ).fetchone()
     present = int(row[0])
     if present > len(steps):
-        raise SchemaTooNew(
-            f"{component} is at schema {present}, this version knows {len(steps)}; install the newer version again"
-        )
+        raise SchemaTooNew("too_new", component=component, present=present, known=len(steps))
     for step in steps[present:]:
         with transaction(connection):
             # executescript would commit the open transaction first, so the step is cut at its semicolons.
@@ -238,8 +248,8 @@ class Database:
 
         packages: dotted names, each with a folder `migrations`, in the order in which they build on one another.
         executor: runs every write, one at a time; absent: a thread of its own. durable: whether it keeps the promise.
-        Raises StorageError when the file cannot give the promise above, SchemaTooNew when it is from the future,
-        sqlite3.DatabaseError when it is no database.
+        Raises StorageError when the file cannot be opened, is damaged or cannot give the promise above, SchemaTooNew
+        when it is from the future.
         """
         owns_executor = executor is None
         if executor is None:
@@ -259,7 +269,7 @@ class Database:
         transaction ends as it ends, and the caller no longer hears how.
         """
         if self._closed:
-            raise StorageError(f"{self.path} is closed")
+            raise StorageError("closed", path=self.path)
         return await asyncio.wrap_future(self._executor.submit(self._transact, function))
 
     def _transact(self, function: Callable[[sqlite3.Connection], T]) -> T:
@@ -273,7 +283,7 @@ class Database:
         At most READERS_MAX at a time; the next caller waits.
         """
         if self._closed:
-            raise StorageError(f"{self.path} is closed")
+            raise StorageError("closed", path=self.path)
         async with self._readers:
             connection = self._idle.pop() if self._idle else await self._connect()
             keep = False
@@ -314,7 +324,27 @@ class Database:
         await self.close()
 
 
+# By the first byte of SQLite's code; what is not named here is the disk's or the machine's.
+_OPENING: Final = {
+    sqlite3.SQLITE_CANTOPEN: "refused",
+    sqlite3.SQLITE_READONLY: "refused",
+    sqlite3.SQLITE_PERM: "refused",
+    sqlite3.SQLITE_NOTADB: "damaged",
+    sqlite3.SQLITE_CORRUPT: "damaged",
+    sqlite3.SQLITE_FULL: "full",
+}
+
+
 def _open(path: Path, packages: Iterable[str], durable: bool) -> sqlite3.Connection:  # noqa: FBT001  for a thread
+    try:
+        return _opened(path, packages, durable=durable)
+    except sqlite3.Error as error:
+        # SQLite's own words name no file.
+        code = _OPENING.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "failed")
+        raise StorageError(code, path=path, cause=error) from error
+
+
+def _opened(path: Path, packages: Iterable[str], *, durable: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         connection.row_factory = sqlite3.Row
@@ -334,4 +364,4 @@ def _insist(connection: sqlite3.Connection, path: Path, pragma: str, wanted: str
     connection.execute(f"PRAGMA {pragma} = {wanted}")
     given = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
     if given != wanted:
-        raise StorageError(f"{path}: SQLite gives {pragma} = {given}, needed is {wanted}; use a local disk")
+        raise StorageError("pragma", path=path, pragma=pragma, given=given, wanted=wanted)

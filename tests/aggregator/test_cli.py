@@ -17,8 +17,11 @@ import pytest
 from typer.testing import CliRunner
 
 from aggregator.cli import app
+from aggregator.cli_options import cause_of
+from aggregator.serve import listen
 from simulators.children import free_ports
 from tests.support.prometheus import samples, value
+from wire.i18n import Texts
 
 RUNNER = CliRunner()
 
@@ -235,3 +238,21 @@ def test_the_service_ends_in_order_although_a_stream_is_open(folder: Path) -> No
 def test_bad_settings_end_the_service_so_that_nobody_restarts_it(folder: Path) -> None:
     (folder / "aggregator.yaml").write_text("schema: 1\n")
     assert call(folder, "run")[0] == 78
+
+
+@pytest.mark.parametrize(("lang", "words"), [("en", "is damaged"), ("zh-CN", "已损坏")])
+def test_a_damaged_database_is_named_in_the_readers_language(folder: Path, lang: str, words: str) -> None:
+    ledger = folder / "data" / "ledger.sqlite"
+    ledger.parent.mkdir(exist_ok=True)
+    ledger.write_bytes(b"no database, but long enough to be looked at " * 40)
+    code, _, err = call(folder, "edge", "list", lang=lang)
+    assert code == 1
+    assert f"{ledger} {words}" in err
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with listen("127.0.0.1", 0) as held:
+        port = held.getsockname()[1]
+        with pytest.raises(OSError, match="in use") as caught:
+            listen("127.0.0.1", port)
+    assert cause_of(caught.value, Texts("en")) == f"127.0.0.1:{port}: Address already in use"

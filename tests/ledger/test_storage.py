@@ -23,6 +23,7 @@ from aggregator.storage import (
     migrate,
 )
 from tests.ledger.waiting import until
+from wire.i18n import Texts
 
 
 class InlineExecutor(Executor):
@@ -136,8 +137,15 @@ async def test_a_file_that_cannot_be_wal_is_refused() -> None:
 
 async def test_something_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.sqlite").write_bytes(b"not a database, but long enough to be looked at" * 40)
-    with pytest.raises(sqlite3.DatabaseError):
+    with pytest.raises(StorageError, match=r"a\.sqlite is damaged") as caught:
         await Database.open(tmp_path / "a.sqlite")
+    assert "已损坏" in caught.value.told(Texts("zh-CN"))
+
+
+async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot be opened for writing") as caught:
+        await Database.open(tmp_path / "none" / "a.sqlite")
+    assert caught.value.told(Texts("zh-CN")).startswith(f"{tmp_path / 'none' / 'a.sqlite'} 无法以可写方式打开")
 
 
 async def test_a_write_is_whole_or_not_at_all(tmp_path: Path, room: str) -> None:
