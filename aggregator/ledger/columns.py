@@ -59,13 +59,14 @@ def values_of(row: LedgerRow) -> tuple[object, ...]:
 
 def row_of(row: sqlite3.Row) -> LedgerRow:
     """A row of the table."""
-    given = dict(row)
-    given["epoch"] = row["epoch"].hex()
-    given["lane"] = Lane(row["lane"])
-    given["event_id"] = row["event_id"].hex()
-    given["boot_id"] = row["boot_id"].hex()
-    given["clock"] = ClockState(row["clock"])
-    given["historical"] = bool(row["historical"])
+    # Not dict(row): that searches the columns by name, for every one of them.
+    given = dict(zip(row.keys(), row, strict=True))
+    given["epoch"] = given["epoch"].hex()
+    given["lane"] = Lane(given["lane"])
+    given["event_id"] = given["event_id"].hex()
+    given["boot_id"] = given["boot_id"].hex()
+    given["clock"] = ClockState(given["clock"])
+    given["historical"] = bool(given["historical"])
     return LedgerRow(**given)
 
 

@@ -3,6 +3,8 @@
 - One filter leads. The ledger notes in which blocks of BLOCK_ROWS positions there are rows that pass it
   (`ledger_blocks`); only these are read, block after block, and their rows tested. So a page of something rare reads at
   most BLOCK_ROWS rows for each that it shows, and a record costs no index for any filter.
+- Of these blocks, one in which another filter has no row is passed over unread. A device that is heard all the time has
+  rows in every block, and what it said once in a year is found all the same without reading the year.
 - The first segments of a topic stand for a list of topics, since the table of topics is closed. Each topic gives at
   most one page along its own blocks, and the pages are merged.
 - A span of time does not sort like positions do (records arrive late), so it is first turned into the span of
@@ -77,10 +79,18 @@ def page_sql(wanted: Filter, span: Span, *, descending: bool, limit: int) -> tup
         parameters["until_ns"] = wanted.until_ns
     names = [f"topic_{index}" for index in range(len(topics))]
     parameters.update(zip(names, topics, strict=True))
+    any_topic = ", ".join(f":{name}" for name in names)
+    # What is noted of blocks beside the leader.
+    noted = [
+        _block_has(name, any_topic if name == "topic" else f":{name}")
+        for name in given
+        if name != leader and (name != "historical" or wanted.historical)
+    ]
     order = "DESC" if descending else "ASC"
     if leader:
         parameters |= {"first_block": span.first // BLOCK_ROWS, "last_block": span.last // BLOCK_ROWS}
     if leader == "topic":
+        tests += noted
         pages = [_along_blocks("topic", name, [f"{_column('topic')} = :{name}", *tests], order) for name in names]
         if len(pages) == 1:
             return pages[0], parameters
@@ -88,9 +98,9 @@ def page_sql(wanted: Filter, span: Span, *, descending: bool, limit: int) -> tup
         merged = " UNION ALL ".join(f"SELECT * FROM ({page}) AS {name}" for name, page in named)  # noqa: S608  names of parameters, never values
         return f"{merged} ORDER BY position {order} LIMIT :limit", parameters
     if wanted.topic is not None:
-        tests.append(f"{_column('topic')} IN ({', '.join(f':{name}' for name in names)})")
+        tests.append(f"{_column('topic')} IN ({any_topic})")
     if leader:
-        return _along_blocks(leader, leader, tests, order), parameters
+        return _along_blocks(leader, leader, [*tests, *noted], order), parameters
     return _everywhere(tests, order), parameters
 
 
@@ -102,6 +112,14 @@ def _text(value: object) -> str:
 def _column(name: str) -> str:
     # No bare column, so that the planner takes no index that serves something else. Compared as it stands in a block.
     return "CAST(historical AS TEXT)" if name == "historical" else f"coalesce({name}, '')"
+
+
+def _block_has(name: str, values: str) -> str:
+    # Depends on the block alone, so it is asked once for each and before any of its rows is read.
+    return (
+        f"EXISTS (SELECT 1 FROM ledger_blocks AS beside WHERE beside.filter = '{name}'"  # noqa: S608  fixed texts
+        f" AND beside.value IN ({values}) AND beside.block = ledger_blocks.block)"
+    )
 
 
 def _everywhere(tests: list[str], order: str) -> str:
