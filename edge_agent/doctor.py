@@ -144,7 +144,9 @@ class _Box:
             return
         yield well("agent_runs", rate=health.get("rate", 0))
         for name, part in sorted(health["parts"].items()):
-            if part["state"] != "up":
+            if part["state"] == "starting":
+                yield look("part_starting", part=name)
+            elif part["state"] != "up":
                 yield wrong("part_down", part=name, state=part["state"], cause=part["cause"] or "-")
             if part["bugs"]:
                 yield wrong("part_bugs", part=name, count=part["bugs"])

@@ -104,6 +104,13 @@ def test_beside_a_running_agent_its_own_knowledge_is_told(config: Path) -> None:
     assert found["device_unknown"]["mark"] == "warn"
 
 
+def test_a_part_that_is_starting_is_no_fault(config: Path) -> None:
+    health(config, uplink={"state": "starting"})
+    _, found = doctor(config)
+    assert found["part_starting"] == {"part": "uplink", "mark": "warn"}
+    assert "part_down" not in found
+
+
 def test_what_an_agent_wrote_long_ago_is_no_news(config: Path) -> None:
     health(config, age_s=120)
     code, found = doctor(config)
