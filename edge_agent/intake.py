@@ -2,8 +2,9 @@
 
 Channels hand over drafts and wait; when `accept` returns, the records are on disk (`synchronous=FULL`) and the device
 may be told "got it". Drafts of all channels that arrive within 20 ms share one commit, or 64 records, whichever comes
-first; alarms and money do not wait for company. At most 1,024 records wait here; beyond that channels wait in `accept`
-(their devices keep what they have not been told about).
+first. Alarms and money do not wait for company, and what has waited for a commit before it waits that much less. At
+most 1,024 records wait here; beyond that channels wait in `accept` (their devices keep what they have not been told
+about).
 """
 
 import asyncio
@@ -40,6 +41,7 @@ class Appender(Protocol):
 
 class _Waiting(NamedTuple):
     entries: list[Entry]
+    came_s: float
     done: asyncio.Future[list[Appended]]
 
 
@@ -109,7 +111,8 @@ class Intake:
         """Take a batch in, in the order of the calls. Raises IntakeClosedError."""
         if self._closed:
             raise IntakeClosedError("intake is closed")
-        waiting = _Waiting(entries, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(entries, loop.time(), loop.create_future())
         is_first = not self._queue
         self._queue.append(waiting)
         self._waiting += len(entries)
@@ -159,7 +162,7 @@ class Intake:
     async def _company(self) -> None:
         while not self._queue:
             await self._grown.wait()
-        until_s = asyncio.get_running_loop().time() + GROUP_LINGER_S
+        until_s = self._queue[0].came_s + GROUP_LINGER_S
         while self._waiting < GROUP_RECORDS and not self._at_once:
             left_s = until_s - asyncio.get_running_loop().time()
             if left_s <= 0:

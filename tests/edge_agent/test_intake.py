@@ -156,6 +156,19 @@ async def test_what_comes_during_a_commit_shares_the_next() -> None:
 
 
 @virtual
+async def test_what_came_during_a_commit_has_waited_for_company_already() -> None:
+    desk = Desk(Disk(takes_s=GROUP_LINGER_S))
+    first = asyncio.create_task(desk.intake.accept([draft(ALARM)]))
+    await asyncio.sleep(GROUP_LINGER_S / 4)
+    during = asyncio.create_task(desk.intake.accept([draft()]))
+    await asyncio.sleep(GROUP_LINGER_S * 7 / 8)
+    after = asyncio.create_task(desk.intake.accept([draft()]))
+    await asyncio.gather(first, during, after)
+    assert desk.disk.started_s == [0.0, pytest.approx(GROUP_LINGER_S * 5 / 4)]
+    assert [len(group) for group in desk.disk.groups] == [1, 2]
+
+
+@virtual
 async def test_accept_returns_after_the_commit_and_not_before() -> None:
     desk = Desk(Disk())
     desk.disk.held.clear()
