@@ -40,6 +40,9 @@ define environment
 	@touch $(1)/ready
 endef
 
+# A service may not write beside the code, and would compile it anew at every start.
+COMPILED := wire device_profiles edge_agent aggregator simulators
+
 $(RUN)/ready: requirements.lock pyproject.toml
 	$(call environment,$(RUN),requirements.lock)
 
@@ -47,6 +50,7 @@ $(DEV)/ready: requirements-dev.lock pyproject.toml
 	$(call environment,$(DEV),requirements-dev.lock)
 
 commands: $(RUN)/ready
+	@$(RUN)/bin/python -m compileall -q $(COMPILED)
 
 demo: $(RUN)/ready
 	@# Ctrl-C is how a demo without an end ends: no error of make's.

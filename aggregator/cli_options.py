@@ -11,7 +11,7 @@ from wire import options
 from wire.i18n import Texts
 
 if TYPE_CHECKING:
-    from aggregator.service import Service
+    from aggregator.service import Service, ServiceRefused, ServiceUnreachable
     from aggregator.settings import AggregatorSettings
 
 EXIT_FINDINGS: Final = 1
@@ -75,8 +75,17 @@ def service_of(
     try:
         return running(settings_of(config, language).data_dir / RUN_FILE, token)
     except ServiceUnreachable as error:
-        typer.echo(texts("agg.status.unreachable", cause=error), err=True)
+        typer.echo(unanswered(error, texts), err=True)
         raise typer.Exit(EXIT_UNREACHABLE) from None
+
+
+def unanswered(error: "ServiceUnreachable | ServiceRefused", texts: Texts) -> str:
+    """That the service does not answer, and why."""
+    from aggregator.service import NotRunning
+
+    if isinstance(error, NotRunning):
+        return texts("agg.status.not_running", path=error)
+    return texts("agg.status.unreachable", cause=error)
 
 
 def cause_of(error: Exception, texts: Texts) -> str:

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import typer
 
+from aggregator.cli_options import unanswered
 from aggregator.office_cli import EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, EXIT_USAGE, lister
 from aggregator.service import Service, ServiceRefused, ServiceUnreachable
 from device_profiles.catalogue import load_catalogue
@@ -91,7 +92,7 @@ def told(call: Callable[[], int], texts: Texts) -> int:
     try:
         return call()
     except ServiceUnreachable as error:
-        typer.echo(texts("agg.status.unreachable", cause=error), err=True)
+        typer.echo(unanswered(error, texts), err=True)
         return EXIT_UNREACHABLE
     except ServiceRefused as error:
         known = texts.has(f"agg.command.refused.{error.code}")

@@ -22,7 +22,7 @@ from aggregator.broker import (
     terminal_user,
 )
 from aggregator.campus_keys import CampusKeyError, make_campus_key, make_signing_key
-from aggregator.cli_options import cause_of
+from aggregator.cli_options import cause_of, unanswered
 from aggregator.parts import RUN_FILE, Parts, open_parts
 from aggregator.service import ServiceRefused, ServiceUnreachable, running
 from aggregator.settings import SAMPLE, AggregatorSettings, read_settings
@@ -94,7 +94,7 @@ def show_status(settings: AggregatorSettings, *, as_json: bool, texts: Texts) ->
     try:
         health = running(settings.data_dir / RUN_FILE).get("health")
     except (ServiceUnreachable, ServiceRefused) as error:
-        typer.echo(texts("agg.status.unreachable", cause=error), err=True)
+        typer.echo(unanswered(error, texts), err=True)
         return EXIT_UNREACHABLE
     if as_json:
         typer.echo(json.dumps({"schema": 1, **health}))

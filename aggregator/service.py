@@ -22,6 +22,10 @@ class ServiceUnreachable(Exception):
     """Nobody answers, or not as we do; the text says why. Whether something that was sent arrived is not known."""
 
 
+class NotRunning(ServiceUnreachable):
+    """No service of this campus runs on this machine; the text is the file that would be there."""
+
+
 class ServiceRefused(Exception):
     """An answer that is a problem. code and params as in the API."""
 
@@ -127,6 +131,8 @@ def running(run_file: Path, token: str = "") -> Service:
 
     Its certificate is for its name and we come over its address, so that very certificate is what is trusted here.
     """
+    if not run_file.exists():
+        raise NotRunning(str(run_file))
     try:
         said = json.loads(run_file.read_text(encoding="utf-8"))
         host = f"[{said['host']}]" if ":" in said["host"] else said["host"]

@@ -223,13 +223,15 @@ def _as_the_agent_says(channel: str, health: Mapping[str, Any]) -> Iterator[Verd
         yield look("channel_new", channel=channel)
         return
     for device in known["devices"]:
-        params = {"device": device["id"], "heard_s": -1 if device["heard_s"] is None else device["heard_s"]}
+        name, heard_s = device["id"], device["heard_s"]
         if device["state"] == "UP":
-            yield well("device_up", **params)
+            yield well("device_up", device=name, heard_s=heard_s)
+        elif device["state"] == "DOWN" and heard_s is None:
+            yield wrong("device_never_heard", device=name)
         elif device["state"] == "DOWN":
-            yield wrong("device_down", **params)
+            yield wrong("device_down", device=name, heard_s=heard_s)
         else:
-            yield look("device_unknown", **params)
+            yield look("device_unknown", device=name)
 
 
 def _reached(channel: str, devices: Iterable[BoundDevice], report: Report) -> Iterator[Verdict]:

@@ -172,7 +172,10 @@ def test_a_protocol_that_speaks_to_no_broker_is_a_slip(folder: Path, spoken: str
 
 
 def test_nobody_there_is_told_as_unreachable(folder: Path) -> None:
-    assert call(folder, "status")[0] == 4
+    code, _, err = call(folder, "status")
+    assert code == 4
+    assert "does not run on this machine" in err
+    assert "Errno" not in err
     (folder / "data").mkdir(exist_ok=True)
     (free,) = free_ports(1)
     (folder / "data" / "run.json").write_text(json.dumps({"schema": 1, "host": "::1", "http": free}))

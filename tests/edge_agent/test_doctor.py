@@ -100,7 +100,7 @@ def test_beside_a_running_agent_its_own_knowledge_is_told(config: Path) -> None:
     assert found["part_down"] == {"part": "uplink", "state": "down", "cause": uplink["cause"], "mark": "fail"}
     assert found["part_bugs"]["count"] == 2
     assert found["device_up"] == {"device": "gate-1/face-1", "heard_s": 3.0, "mark": "ok"}
-    assert found["device_down"] == {"device": "gate-1/face-2", "heard_s": -1, "mark": "fail"}
+    assert found["device_never_heard"] == {"device": "gate-1/face-2", "mark": "fail"}
     assert found["device_unknown"]["mark"] == "warn"
 
 
@@ -116,7 +116,7 @@ def test_what_an_agent_wrote_long_ago_is_no_news(config: Path) -> None:
     code, found = doctor(config)
     assert code == 1
     assert found["agent_away"]["mark"] == "warn"
-    assert not {"device_up", "device_down"} & set(found)
+    assert not {"device_up", "device_down", "device_never_heard"} & set(found)
     # Asked by itself, and the broker is not there.
     assert found["device_away"]["channel"] == "terminals"
     assert found["broker_away"]["mark"] == "fail"
