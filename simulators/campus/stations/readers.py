@@ -14,7 +14,10 @@ from wire.clock import SystemTime
 
 READERS: Final[Mapping[str, Kind]] = {"library-1": "rdm6300", "scanner-1": "qr-line"}
 # What each is, and where.
-WHERE: Final[Mapping[str, tuple[str, str]]] = {"library-1": ("reader", "library"), "scanner-1": ("scanner", "counter")}
+WHERE: Final[Mapping[str, tuple[str, str]]] = {
+    "library-1": ("reader", "reading_room"),
+    "scanner-1": ("scanner", "counter"),
+}
 # Two tags at one reader within less than a second count as one; people are slower.
 EVERY_S: Final = (1.5, 4.0)
 
